@@ -1,0 +1,19 @@
+"""The engine of Florascope, in the order the data flows.
+
+occurrences, taxa, covariates   what was seen, what it is called, what the place is like
+regions                         polygons, places and the H3 cells inside them
+features                        sites as tensors
+losses, models, training        presence-only losses, networks and baselines, the training loop
+evaluation                      spatial blocks, metrics, calibration, model card
+prediction, registry            calibrated probabilities per H3 cell, and the atlases made of them
+assemblages, diversity          probabilities to species sets; alpha, beta, gamma, Hill numbers
+indicators                      what a region's page and report say
+reports                         HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, manifest
+pipeline, benchmarks            configuration to atlas; every speed claim, measured
+
+Nothing here imports Streamlit.
+"""
+
+from sdm_core.config import CODE_VERSION as __version__
+
+__all__ = ["__version__"]
