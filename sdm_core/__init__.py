@@ -14,6 +14,8 @@ pipeline, benchmarks            configuration to atlas; every speed claim, measu
 Nothing here imports Streamlit.
 """
 
-from sdm_core.config import CODE_VERSION as __version__
+from sdm_core import config
+
+__version__ = config.CODE_VERSION
 
 __all__ = ["__version__"]

@@ -29,3 +29,5 @@ MAX_UNPACKED_BYTES = 300 * 1024 * 1024
 MAX_REGION_VERTICES = 200_000
 #: Probability above which a species counts as present where no other rule is asked for.
 DEFAULT_THRESHOLD = 0.5
+#: Rule that turns probabilities into species sets where none is asked for (see `assemblages`).
+DEFAULT_RULE = "sse"

@@ -1,7 +1,7 @@
 """Everything Florascope refuses, under one parent.
 
-A page or the command line catches `FlorascopeError`, shows its message and stops. Each message is one sentence
-that names the thing, the value found, what was expected and the way out.
+A page or the command line catches `FlorascopeError`, shows its message and stops. Each message is one
+sentence that names the thing, the value found, what was expected and the way out.
 """
 
 from __future__ import annotations
