@@ -1,0 +1,73 @@
+"""The command line: `python -m sdm_core COMMAND …`, one module of `sdm_core.commands` per command.
+
+A command module offers two functions: `add_arguments(subparsers)`, which adds its parser and sets
+`run` as its default, and `run(args)`, which does the work and returns the exit status (None is 0).
+Only the module of the command asked for is imported, so that `report` never pays for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from sdm_core import __version__
+from sdm_core.errors import FlorascopeError
+
+#: Command → what it does, as `--help` says it; its module is `sdm_core.commands.<command>`.
+COMMANDS: dict[str, str] = {
+    "train": "train the model of a configuration: occurrences to checkpoint",
+    "evaluate": "cross-validate a configuration on spatial blocks, baselines beside it",
+    "atlas": "build a whole atlas: model, predictions for every cell, model card",
+    "tile": "predict a trained model for every cell of a study area",
+    "predict": "predict calibrated probabilities at points",
+    "report": "write the report of a region",
+    "benchmark": "measure speed claims and published benchmarks",
+}
+
+
+def command_module(command: str) -> str:
+    """Name of the module that holds a command."""
+    return f"sdm_core.commands.{command}"
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """Parser that knows every command by name and the arguments of `command` alone.
+
+    Raises `ModuleNotFoundError` when the module of `command` is absent.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sdm_core",
+        description="Florascope: plant species distributions and the biodiversity of a region.",
+    )
+    parser.add_argument("--version", action="version", version=f"Florascope {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        if name == command:
+            importlib.import_module(command_module(name)).add_arguments(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, or 2 after one sentence on bad input."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    parser = build_parser(command)
+    args = parser.parse_args(arguments)
+    try:
+        return int(args.run(args) or 0)
+    except FlorascopeError as error:
+        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{parser.prog} {args.command}: stopped before it was done", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""`python -m sdm_core evaluate CONFIG.toml`: cross-validation tables on spatial blocks."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(subparsers: Any) -> None:
+    """Add the parser of this command."""
+    parser = subparsers.add_parser("evaluate", help="cross-validate a configuration on spatial blocks")
+    parser.add_argument("config", type=Path, metavar="CONFIG.toml", help="configuration of the atlas")
+    parser.add_argument("--json", type=Path, default=None, help="also write the tables to this file")
+    parser.add_argument(
+        "--only", action="append", default=None, metavar="MODEL", help="evaluate these models only"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the tables, and write them as JSON where asked."""
+    from sdm_core.pipeline import evaluate, load_config
+
+    result = evaluate(load_config(args.config), only=args.only, device=args.device)
+    print(result.to_text())
+    if args.json is not None:
+        result.write_json(args.json)
+    return 0
