@@ -1,0 +1,7 @@
+"""Covariates: what each place is like, from rasters on one grid, with units, nodata and coordinate system."""
+
+from sdm_core.covariates.reading import read_stack
+from sdm_core.covariates.stack import CovariateStack, grid_difference
+from sdm_core.covariates.units import layer_name, unit_of
+
+__all__ = ["CovariateStack", "grid_difference", "layer_name", "read_stack", "unit_of"]

@@ -1,0 +1,165 @@
+"""Covariate files to one stack: multi-band GeoTIFF, single-band GeoTIFFs, ESRI ASCII grids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+
+from sdm_core.covariates.stack import CovariateStack, grid_difference
+from sdm_core.covariates.units import layer_name, unit_of
+from sdm_core.errors import CovariateError, MissingCRSError
+
+#: File name endings taken from a folder.
+RASTER_SUFFIXES = (".tif", ".tiff", ".asc", ".img", ".vrt")
+
+
+def read_stack(
+    paths: Path | str | Sequence[Path | str],
+    *,
+    names: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
+    crs: str | None = None,
+    layers: Sequence[str] | None = None,
+) -> CovariateStack:
+    """One stack of all bands of one or more raster files that share a grid.
+
+    Values are float32 with NaN for nodata; scale and offset stored in the file are applied. Layers are named
+    by their band description, else by the file; bioclimatic layers get their short names (`bio1` … `bio19`).
+    Units come from the file, else from a table of well-known layers; temperatures are taken as °C × 10 when
+    annual mean temperature (bio1) goes beyond what °C can reach.
+
+    Args:
+        paths: a raster, a list of rasters, or a folder of them (read in natural order of their names:
+            bio2 before bio10).
+        names: one per layer, instead of those found.
+        units: one per layer, instead of those found.
+        crs: coordinate system for files that do not name theirs, such as "EPSG:4326"; ESRI ASCII grids never
+            do unless a .prj lies beside them.
+        layers: keep these layers only, in this order.
+
+    Raises:
+        CovariateError: when a file cannot be read as a raster or the grids differ.
+        MissingCRSError: when no coordinate system is known.
+    """
+    files = _raster_files(paths)
+    parts = [_read_file(file, crs) for file in files]
+    first = parts[0]
+    for file, part in zip(files[1:], parts[1:], strict=True):
+        difference = grid_difference(first, part)
+        if difference:
+            raise CovariateError(
+                f"{files[0].name} and {file.name} do not share one grid: {difference}; bring them to the same "
+                "grid first, for instance with gdalwarp."
+            )
+    found_names = [name for part in parts for name in part.names]
+    if len(set(found_names)) < len(found_names) and names is None:
+        found_names = [
+            f"{file.stem}_{name}" if found_names.count(name) > 1 else name
+            for file, part in zip(files, parts, strict=True)
+            for name in part.names
+        ]
+    values = np.concatenate([part.values for part in parts]) if len(parts) > 1 else first.values
+    chosen_names = tuple(names) if names is not None else tuple(found_names)
+    stored_units = [unit for part in parts for unit in part.units]
+    chosen_units = tuple(units) if units is not None else _units(chosen_names, stored_units, values)
+    source = ", ".join(file.name for file in files[:3]) + (
+        f" and {len(files) - 3} more" if len(files) > 3 else ""
+    )
+    stack = CovariateStack(values, chosen_names, chosen_units, first.crs, first.transform, source)
+    return stack.select(list(layers)) if layers is not None else stack
+
+
+def _raster_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
+    """The files behind `paths`, folders opened."""
+    if isinstance(paths, (str, Path)):
+        path = Path(paths)
+        if path.is_dir():
+            files = [file for file in path.iterdir() if file.suffix.lower() in RASTER_SUFFIXES]
+            if not files:
+                raise CovariateError(
+                    f"The folder {path} holds no raster ({', '.join(RASTER_SUFFIXES)}); give the folder of the "
+                    "covariate files."
+                )
+            return sorted(files, key=lambda file: _natural_key(file.name))
+        files = [path]
+    else:
+        files = [Path(path) for path in paths]
+    if not files:
+        raise CovariateError("No covariate file was given; give a raster, a list of rasters or their folder.")
+    for file in files:
+        if not file.is_file():
+            raise CovariateError(f"There is no covariate file at {file}; check the path.")
+    return files
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts bio2 before bio10."""
+    return [(int(part), "") if part.isdigit() else (0, part.lower()) for part in re.split(r"(\d+)", name)]
+
+
+def _read_file(file: Path, crs: str | None) -> CovariateStack:
+    """All bands of one file."""
+    try:
+        with rasterio.open(file) as raster:
+            grid_crs = _crs_of(raster.crs, crs, file)
+            if raster.gcps[0] or raster.transform.is_identity:
+                raise CovariateError(
+                    f"{file.name} does not say where its cells lie (no geotransform); georeference it first."
+                )
+            data = raster.read(masked=True)
+            scales, offsets = np.asarray(raster.scales), np.asarray(raster.offsets)
+            descriptions = [raster.descriptions[band] or "" for band in range(raster.count)]
+            units = tuple(unit or "" for unit in raster.units)
+            transform = raster.transform
+    except RasterioError as error:
+        raise CovariateError(
+            f"{file.name} cannot be read as a raster ({str(error).splitlines()[0]}); expected a GeoTIFF or an ESRI "
+            "ASCII grid."
+        ) from error
+    if np.iscomplexobj(data):
+        raise CovariateError(f"{file.name} holds complex numbers; covariates must be real numbers.")
+    values = np.ma.filled(data.astype(np.float32), np.nan)
+    if (scales != 1).any() or (offsets != 0).any():
+        values = (values * scales[:, None, None] + offsets[:, None, None]).astype(np.float32)
+    values[~np.isfinite(values)] = np.nan
+    stem = layer_name(file.stem)
+    fallback = [stem] if len(values) == 1 else [f"{stem}_{band + 1}" for band in range(len(values))]
+    names = tuple(
+        layer_name(text) if text else other for text, other in zip(descriptions, fallback, strict=True)
+    )
+    return CovariateStack(values, names, units, grid_crs, transform, file.name)
+
+
+def _crs_of(stored: CRS | None, given: str | None, file: Path) -> CRS:
+    """The coordinate system stored in the file, else the one given."""
+    if stored is not None and (stored.is_geographic or stored.is_projected):
+        return stored
+    if given is None:
+        raise MissingCRSError(
+            f"{file.name} does not say which coordinate system it is in; name it, for instance crs='EPSG:4326' for "
+            "degrees, or put a .prj file beside it."
+        )
+    try:
+        return CRS.from_user_input(given)
+    except CRSError as error:
+        raise MissingCRSError(
+            f"The coordinate system '{given}' is not known; name it as EPSG code, for instance 'EPSG:4326'."
+        ) from error
+
+
+def _units(names: Iterable[str], stored: Sequence[str], values: np.ndarray) -> tuple[str, ...]:
+    """Units of the file, else of well-known layers; tenths of a degree recognised by bio1, bio5 or bio10."""
+    names = list(names)
+    tenths = False
+    for name, highest in (("bio1", 40.0), ("bio10", 45.0), ("bio5", 60.0)):
+        if name in names:
+            layer = values[names.index(name)]
+            tenths = bool(np.isfinite(layer).any()) and float(np.nanmax(layer)) > highest
+            break
+    return tuple(unit or unit_of(name, tenths) for name, unit in zip(names, stored, strict=True))

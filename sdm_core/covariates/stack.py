@@ -1,0 +1,419 @@
+"""A stack of covariate rasters on one grid, and the value of each at any place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from affine import Affine
+from pyproj import Transformer
+from rasterio.crs import CRS
+from scipy.ndimage import uniform_filter
+
+from sdm_core.errors import CovariateError
+
+Method = Literal["bilinear", "nearest"]
+#: Points looked up at once; bounds the memory of large samplings.
+_CHUNK = 200_000
+
+
+@dataclass(frozen=True)
+class CovariateStack:
+    """Covariates of one area on one north-up or sheared grid; never changed after it is made.
+
+    Attributes:
+        values: float32 (n_layers, height, width), NaN where there is no data.
+        names: one per layer, each once.
+        units: one per layer; "" where unknown, "1" for plain numbers.
+        crs: coordinate system of the grid.
+        transform: affine (column, row) of a cell corner → (x, y).
+        source: where the layers come from, in words.
+    """
+
+    values: np.ndarray = field(repr=False)
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    crs: CRS
+    transform: Affine
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or 0 in self.values.shape:
+            raise CovariateError(
+                f"A covariate stack has the shape {self.values.shape}; expected (layers, height, width), none of "
+                "them 0."
+            )
+        n_layers = self.values.shape[0]
+        if len(self.names) != n_layers or len(self.units) != n_layers:
+            raise CovariateError(
+                f"The stack has {n_layers} layers but {len(self.names)} names and {len(self.units)} units; give one "
+                "of each per layer."
+            )
+        doubled = sorted({name for name in self.names if self.names.count(name) > 1})
+        if doubled:
+            raise CovariateError(f"Two layers are named '{doubled[0]}'; give every layer a name of its own.")
+        if self.values.dtype != np.float32:
+            object.__setattr__(self, "values", self.values.astype(np.float32))
+
+    # -- shape -------------------------------------------------------------------------------------------
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        return int(self.values.shape[0])
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return int(self.values.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return int(self.values.shape[2])
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north of the outer cell edges, in the units of `crs`."""
+        corners = (
+            [self.transform @ corner for corner in self._corners] if hasattr(Affine, "__matmul__") else []
+        )
+        if not corners:
+            corners = [self.transform * corner for corner in self._corners]
+        x, y = zip(*corners, strict=True)
+        return float(min(x)), float(min(y)), float(max(x)), float(max(y))
+
+    @property
+    def _corners(self) -> list[tuple[int, int]]:
+        return [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
+
+    @cached_property
+    def wraps(self) -> bool:
+        """Whether the columns go once around the Earth, so that 180° east touches 180° west."""
+        return bool(
+            self.crs.is_geographic
+            and self.transform.b == 0
+            and abs(self.width * abs(self.transform.a) - 360) < abs(self.transform.a) / 2
+        )
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """Boolean (height, width): every layer has data."""
+        return np.isfinite(self.values).all(axis=0)
+
+    @cached_property
+    def _cells(self) -> np.ndarray:
+        """Values by cell, float32 (height * width, n_layers), so that one place is one stretch of memory."""
+        return np.ascontiguousarray(self.values.reshape(self.n_layers, -1).T)
+
+    @cached_property
+    def _transformer(self) -> Transformer | None:
+        if self.crs.to_epsg() == 4326:
+            return None
+        return Transformer.from_crs(4326, self.crs, always_xy=True)
+
+    # -- choosing and joining layers ---------------------------------------------------------------------
+
+    def select(self, names: list[str] | tuple[str, ...]) -> CovariateStack:
+        """The named layers, in that order.
+
+        Raises:
+            CovariateError: when a name is not among the layers.
+        """
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise CovariateError(
+                f"The covariates have no layer '{missing[0]}'; there are {', '.join(self.names[:40])}."
+            )
+        rows = [self.names.index(name) for name in names]
+        return replace(
+            self, values=self.values[rows], names=tuple(names), units=tuple(self.units[row] for row in rows)
+        )
+
+    def joined(self, other: CovariateStack) -> CovariateStack:
+        """These layers followed by those of another stack on the same grid."""
+        difference = grid_difference(self, other)
+        if difference:
+            raise CovariateError(f"Two covariate stacks do not share one grid: {difference}.")
+        return replace(
+            self,
+            values=np.concatenate([self.values, other.values]),
+            names=self.names + other.names,
+            units=self.units + other.units,
+        )
+
+    # -- places ------------------------------------------------------------------------------------------
+
+    def grid_position(self, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional (row, column) of each place in cells, 0 at the outer edge of the first cell; NaN for NaN."""
+        longitude = np.asarray(longitude, dtype=np.float64)
+        latitude = np.asarray(latitude, dtype=np.float64)
+        if longitude.shape != latitude.shape:
+            raise CovariateError(
+                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each per place."
+            )
+        if self._transformer is not None:
+            longitude, latitude = self._transformer.transform(longitude, latitude)
+            longitude = np.where(np.isfinite(longitude), longitude, np.nan)
+            latitude = np.where(np.isfinite(latitude), latitude, np.nan)
+        inverse = ~self.transform
+        column = inverse.a * longitude + inverse.b * latitude + inverse.c
+        row = inverse.d * longitude + inverse.e * latitude + inverse.f
+        if self.wraps:
+            column = np.mod(column, self.width)
+        return row, column
+
+    def cell_index(self, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
+        """Flat number (row * width + column) of the cell that holds each place, int64; -1 outside the grid."""
+        row, column = self.grid_position(longitude, latitude)
+        inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
+        row = np.where(inside, row, 0).astype(np.int64)
+        column = np.where(inside, column, 0).astype(np.int64)
+        return np.where(inside, row * self.width + column, -1)
+
+    def cell_lonlat(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Longitude and latitude (degrees) of the centres of flat cell numbers."""
+        cells = np.asarray(cells, dtype=np.int64)
+        column, row = cells % self.width + 0.5, cells // self.width + 0.5
+        x = self.transform.a * column + self.transform.b * row + self.transform.c
+        y = self.transform.d * column + self.transform.e * row + self.transform.f
+        if self._transformer is None:
+            return x, y
+        longitude, latitude = self._transformer.transform(x, y, direction="INVERSE")
+        return np.asarray(longitude), np.asarray(latitude)
+
+    def sample(self, longitude: np.ndarray, latitude: np.ndarray, method: Method = "bilinear") -> np.ndarray:
+        """Value of every layer at each place, float32 (n, n_layers).
+
+        `nearest` takes the cell that holds the place. `bilinear` weighs the four cell centres around it; cells
+        without data (and those beyond the edge) drop out and the other weights are raised to sum to one, so a
+        place is NaN only where all four are. Places outside the grid are NaN.
+
+        Args:
+            longitude: degrees, (n,).
+            latitude: degrees, (n,).
+            method: "bilinear" or "nearest".
+
+        Raises:
+            CovariateError: for another method, or arrays of different length.
+        """
+        if method not in ("bilinear", "nearest"):
+            raise CovariateError(f"The sampling method '{method}' is not known; use 'bilinear' or 'nearest'.")
+        longitude = np.atleast_1d(np.asarray(longitude, dtype=np.float64)).ravel()
+        latitude = np.atleast_1d(np.asarray(latitude, dtype=np.float64)).ravel()
+        if longitude.shape != latitude.shape:
+            raise CovariateError(
+                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each per place."
+            )
+        out = np.full((longitude.size, self.n_layers), np.nan, dtype=np.float32)
+        for start in range(0, longitude.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            if method == "nearest":
+                cells = self.cell_index(longitude[part], latitude[part])
+                inside = cells >= 0
+                out[part][inside] = self._cells[cells[inside]]
+            else:
+                self._bilinear(*self.grid_position(longitude[part], latitude[part]), out[part])
+        return out
+
+    def _bilinear(self, row: np.ndarray, column: np.ndarray, out: np.ndarray) -> None:
+        """Fill `out` (n, n_layers) with NaN-aware bilinear values at fractional cell positions."""
+        inside = np.flatnonzero((row >= 0) & (row <= self.height) & (column >= 0) & (column <= self.width))
+        row, column = row[inside] - 0.5, column[inside] - 0.5
+        top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
+        down, right = (row - top).astype(np.float32), (column - left).astype(np.float32)
+        total = np.zeros((inside.size, self.n_layers), dtype=np.float32)
+        share = np.zeros((inside.size, self.n_layers), dtype=np.float32)
+        for step_row, row_weight in ((0, 1 - down), (1, down)):
+            for step_column, column_weight in ((0, 1 - right), (1, right)):
+                neighbour_row, neighbour_column = top + step_row, left + step_column
+                on_grid = (neighbour_row >= 0) & (neighbour_row < self.height)
+                if self.wraps:
+                    neighbour_column = neighbour_column % self.width
+                else:
+                    on_grid &= (neighbour_column >= 0) & (neighbour_column < self.width)
+                weight = np.where(on_grid, row_weight * column_weight, 0)[:, None]  # (n, 1)
+                cells = np.where(on_grid, neighbour_row * self.width + neighbour_column, 0)
+                values = self._cells[cells]  # (n, n_layers)
+                known = np.isfinite(values)
+                if known.all():
+                    total += weight * values
+                    share += weight
+                else:
+                    total += weight * np.where(known, values, 0)
+                    share += weight * known
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[inside] = np.where(share > 0, total / share, np.nan)
+
+    # -- neighbourhoods ----------------------------------------------------------------------------------
+
+    def valid_share(self, radius_cells: int) -> np.ndarray:
+        """Share of the cells with data in every layer, in the square of 2r + 1 cells around each; float32.
+
+        Cells beyond the edge of the grid count as without data (the square goes around the Earth where the
+        grid does).
+        """
+        return self._window_mean(self.valid[None].astype(np.float64), radius_cells)[0].astype(np.float32)
+
+    def neighbourhood_mean(self, radius_cells: int) -> CovariateStack:
+        """Mean of each layer over the valid cells of the square of 2r + 1 cells around each cell.
+
+        A cell without data gets the mean of its neighbours; NaN where the whole square has none. Layers are
+        named `<name>_mean<r>`.
+        """
+        mean, _ = self._moments(radius_cells, with_deviation=False)
+        return replace(self, values=mean, names=tuple(f"{name}_mean{radius_cells}" for name in self.names))
+
+    def neighbourhood_std(self, radius_cells: int) -> CovariateStack:
+        """Standard deviation (of the whole, n in the denominator) in the same square; `<name>_std<r>`."""
+        _, deviation = self._moments(radius_cells, with_deviation=True)
+        return replace(
+            self, values=deviation, names=tuple(f"{name}_std{radius_cells}" for name in self.names)
+        )
+
+    def _moments(self, radius_cells: int, with_deviation: bool) -> tuple[np.ndarray, np.ndarray]:
+        """NaN-aware window mean and standard deviation, float32 (n_layers, height, width)."""
+        mean = np.empty_like(self.values)
+        deviation = np.empty_like(self.values) if with_deviation else mean
+        n_window = (2 * radius_cells + 1) ** 2
+        for layer, values in enumerate(self.values):
+            known = np.isfinite(values)
+            # Centred on the layer's mean, so that squares do not lose their digits.
+            centre = float(values[known].mean(dtype=np.float64)) if known.any() else 0.0
+            centred = np.where(known, values - centre, 0).astype(np.float64)
+            share = self._window_mean(known[None].astype(np.float64), radius_cells)[0]
+            share[share < 0.5 / n_window] = np.nan
+            first = self._window_mean(centred[None], radius_cells)[0] / share
+            mean[layer] = first + centre
+            if with_deviation:
+                second = self._window_mean(centred[None] ** 2, radius_cells)[0] / share
+                deviation[layer] = np.sqrt(np.maximum(second - first**2, 0))
+        return mean, deviation
+
+    def _window_mean(self, layers: np.ndarray, radius_cells: int) -> np.ndarray:
+        """Mean over the square of 2r + 1 cells, zeros beyond the edge; float64 (n, height, width)."""
+        if int(radius_cells) != radius_cells or radius_cells < 0:
+            raise CovariateError(
+                f"The neighbourhood radius is {radius_cells}; it must be a whole number of cells."
+            )
+        size = 2 * int(radius_cells) + 1
+        if self.wraps and size > self.width:
+            raise CovariateError(
+                f"A neighbourhood of {size} cells is wider than the grid ({self.width} columns)."
+            )
+        rows = uniform_filter(layers, size=(1, size, 1), mode="constant", cval=0.0)
+        return uniform_filter(rows, size=(1, 1, size), mode="wrap" if self.wraps else "constant", cval=0.0)
+
+    # -- patches -----------------------------------------------------------------------------------------
+
+    def patches(
+        self,
+        longitude: np.ndarray,
+        latitude: np.ndarray,
+        size: int,
+        *,
+        mean: np.ndarray | None = None,
+        std: np.ndarray | None = None,
+        mask: bool = False,
+    ) -> np.ndarray:
+        """Standardised square windows around places, float32 (n, n_layers, size, size), north at row 0.
+
+        The cell that holds the place is at index size // 2. Values are (value - mean) / std; no data and cells
+        beyond the edge become 0, the mean after standardising, which `mask=True` tells from data.
+
+        Args:
+            longitude: degrees, (n,).
+            latitude: degrees, (n,); a place outside the grid gives a patch without data.
+            size: side in cells.
+            mean: per layer, (n_layers,); of this stack's valid cells when not given. Give those of the training
+                sites wherever a model is fitted or applied.
+            std: per layer, likewise; layers with std 0 are only centred.
+            mask: add a last channel, 1 where the first channels all have data and 0 elsewhere.
+        """
+        if int(size) != size or size < 1:
+            raise CovariateError(f"The patch size is {size}; it must be a whole number of cells, 1 or more.")
+        row, column = self.grid_position(np.atleast_1d(longitude), np.atleast_1d(latitude))
+        row = np.floor(np.where(np.isfinite(row), row, -(10**9))).astype(np.int64)
+        column = np.floor(np.where(np.isfinite(column), column, -(10**9))).astype(np.int64)
+        return self.patches_at(row, column, size, mean=mean, std=std, mask=mask)
+
+    def patches_at(
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        size: int,
+        *,
+        mean: np.ndarray | None = None,
+        std: np.ndarray | None = None,
+        mask: bool = False,
+    ) -> np.ndarray:
+        """As `patches`, around cells given by row and column."""
+        mean = self.layer_means if mean is None else np.asarray(mean, dtype=np.float32)
+        std = self.layer_stds if std is None else np.asarray(std, dtype=np.float32)
+        if mean.shape != (self.n_layers,) or std.shape != (self.n_layers,):
+            raise CovariateError(
+                f"Standardising {self.n_layers} layers needs as many means and deviations, not {mean.size} and "
+                f"{std.size}."
+            )
+        offsets = np.arange(size) - size // 2
+        patch_rows = np.asarray(rows)[:, None, None] + offsets[None, :, None]  # (n, size, 1)
+        patch_columns = np.asarray(columns)[:, None, None] + offsets[None, None, :]  # (n, 1, size)
+        if self.wraps:
+            patch_columns = patch_columns % self.width
+        on_grid = (patch_rows >= 0) & (patch_rows < self.height)
+        on_grid = on_grid & (patch_columns >= 0) & (patch_columns < self.width)  # (n, size, size)
+        cells = np.where(on_grid, patch_rows * self.width + patch_columns, 0)
+        values = (self._cells[cells] - mean) / np.where(std > 0, std, 1)  # (n, size, size, n_layers)
+        known = np.isfinite(values) & on_grid[..., None]
+        channels = np.where(known, values, 0).astype(np.float32)
+        if mask:
+            channels = np.concatenate(
+                [channels, known.all(axis=-1, keepdims=True)], axis=-1, dtype=np.float32
+            )
+        return np.ascontiguousarray(channels.transpose(0, 3, 1, 2))  # (n, channels, size, size)
+
+    @cached_property
+    def layer_means(self) -> np.ndarray:
+        """Mean of each layer over its valid cells, float32 (n_layers,); NaN for a layer without data."""
+        return self._layer_statistics[0]
+
+    @cached_property
+    def layer_stds(self) -> np.ndarray:
+        """Standard deviation of each layer over its valid cells, float32 (n_layers,)."""
+        return self._layer_statistics[1]
+
+    @cached_property
+    def _layer_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        known = [values[np.isfinite(values)].astype(np.float64) for values in self.values]
+        means = [values.mean() if values.size else np.nan for values in known]
+        stds = [values.std() if values.size else np.nan for values in known]
+        return np.asarray(means, dtype=np.float32), np.asarray(stds, dtype=np.float32)
+
+
+def grid_difference(one: CovariateStack, other: CovariateStack) -> str:
+    """What tells two grids apart, in words; "" when they are the same to a hundredth of a cell."""
+    if one.crs != other.crs:
+        return f"the coordinate systems are {_crs_name(one.crs)} and {_crs_name(other.crs)}"
+    if (one.width, one.height) != (other.width, other.height):
+        return f"the sizes are {one.width} × {one.height} and {other.width} × {other.height} cells"
+    a, b = one.transform, other.transform
+    if any(
+        abs(step - step_other) > tolerance
+        for step, step_other, tolerance in (
+            (a.a, b.a, abs(a.a) * 0.01 / one.width),
+            (a.e, b.e, abs(a.e) * 0.01 / one.height),
+            (a.b, b.b, abs(a.a) * 0.01 / one.height),
+            (a.d, b.d, abs(a.e) * 0.01 / one.width),
+        )
+    ):
+        return f"the cell sizes are {abs(a.a):g} × {abs(a.e):g} and {abs(b.a):g} × {abs(b.e):g}"
+    if abs(a.c - b.c) > abs(a.a) * 0.01 or abs(a.f - b.f) > abs(a.e) * 0.01:
+        return f"the upper left corners are {a.c:.6g}, {a.f:.6g} and {b.c:.6g}, {b.f:.6g}"
+    return ""
+
+
+def _crs_name(crs: CRS) -> str:
+    epsg = crs.to_epsg()
+    return f"EPSG:{epsg}" if epsg else crs.to_string()[:60]
