@@ -54,7 +54,8 @@ def read_stack(
         difference = grid_difference(first, part)
         if difference:
             raise CovariateError(
-                f"{files[0].name} and {file.name} do not share one grid: {difference}; bring them to the same "
+                f"{files[0].name} and {file.name} do not share one grid: {difference}; bring them to the "
+                f"same "
                 "grid first, for instance with gdalwarp."
             )
     found_names = [name for part in parts for name in part.names]
@@ -83,7 +84,8 @@ def _raster_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
             files = [file for file in path.iterdir() if file.suffix.lower() in RASTER_SUFFIXES]
             if not files:
                 raise CovariateError(
-                    f"The folder {path} holds no raster ({', '.join(RASTER_SUFFIXES)}); give the folder of the "
+                    f"The folder {path} holds no raster ({', '.join(RASTER_SUFFIXES)}); give the folder "
+                    f"of the "
                     "covariate files."
                 )
             return sorted(files, key=lambda file: _natural_key(file.name))
@@ -119,7 +121,8 @@ def _read_file(file: Path, crs: str | None) -> CovariateStack:
             transform = raster.transform
     except RasterioError as error:
         raise CovariateError(
-            f"{file.name} cannot be read as a raster ({str(error).splitlines()[0]}); expected a GeoTIFF or an ESRI "
+            f"{file.name} cannot be read as a raster ({str(error).splitlines()[0]}); expected a GeoTIFF "
+            f"or an ESRI "
             "ASCII grid."
         ) from error
     if np.iscomplexobj(data):
@@ -142,7 +145,8 @@ def _crs_of(stored: CRS | None, given: str | None, file: Path) -> CRS:
         return stored
     if given is None:
         raise MissingCRSError(
-            f"{file.name} does not say which coordinate system it is in; name it, for instance crs='EPSG:4326' for "
+            f"{file.name} does not say which coordinate system it is in; name it, for instance "
+            f"crs='EPSG:4326' for "
             "degrees, or put a .prj file beside it."
         )
     try:

@@ -16,7 +16,7 @@ from sdm_core.errors import CovariateError
 
 Method = Literal["bilinear", "nearest"]
 #: Points looked up at once; bounds the memory of large samplings.
-_CHUNK = 200_000
+_CHUNK = 20_000
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,15 @@ class CovariateStack:
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or 0 in self.values.shape:
             raise CovariateError(
-                f"A covariate stack has the shape {self.values.shape}; expected (layers, height, width), none of "
+                f"A covariate stack has the shape {self.values.shape}; expected (layers, height, width), "
+                f"none of "
                 "them 0."
             )
         n_layers = self.values.shape[0]
         if len(self.names) != n_layers or len(self.units) != n_layers:
             raise CovariateError(
-                f"The stack has {n_layers} layers but {len(self.names)} names and {len(self.units)} units; give one "
+                f"The stack has {n_layers} layers but {len(self.names)} names and {len(self.units)} "
+                f"units; give one "
                 "of each per layer."
             )
         doubled = sorted({name for name in self.names if self.names.count(name) > 1})
@@ -77,17 +79,11 @@ class CovariateStack:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east, north of the outer cell edges, in the units of `crs`."""
-        corners = (
-            [self.transform @ corner for corner in self._corners] if hasattr(Affine, "__matmul__") else []
-        )
-        if not corners:
-            corners = [self.transform * corner for corner in self._corners]
-        x, y = zip(*corners, strict=True)
+        a = self.transform
+        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
+        x = [a.a * column + a.b * row + a.c for column, row in corners]
+        y = [a.d * column + a.e * row + a.f for column, row in corners]
         return float(min(x)), float(min(y)), float(max(x)), float(max(y))
-
-    @property
-    def _corners(self) -> list[tuple[int, int]]:
-        return [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
 
     @cached_property
     def wraps(self) -> bool:
@@ -147,12 +143,13 @@ class CovariateStack:
     # -- places ------------------------------------------------------------------------------------------
 
     def grid_position(self, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional (row, column) of each place in cells, 0 at the outer edge of the first cell; NaN for NaN."""
+        """Fractional (row, column) of each place in cells, 0 at the outer edge of the first; NaN for NaN."""
         longitude = np.asarray(longitude, dtype=np.float64)
         latitude = np.asarray(latitude, dtype=np.float64)
         if longitude.shape != latitude.shape:
             raise CovariateError(
-                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each per place."
+                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each "
+                f"per place."
             )
         if self._transformer is not None:
             longitude, latitude = self._transformer.transform(longitude, latitude)
@@ -166,7 +163,7 @@ class CovariateStack:
         return row, column
 
     def cell_index(self, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-        """Flat number (row * width + column) of the cell that holds each place, int64; -1 outside the grid."""
+        """Flat number (row * width + column) of the cell holding each place, int64; -1 outside the grid."""
         row, column = self.grid_position(longitude, latitude)
         inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
         row = np.where(inside, row, 0).astype(np.int64)
@@ -187,9 +184,9 @@ class CovariateStack:
     def sample(self, longitude: np.ndarray, latitude: np.ndarray, method: Method = "bilinear") -> np.ndarray:
         """Value of every layer at each place, float32 (n, n_layers).
 
-        `nearest` takes the cell that holds the place. `bilinear` weighs the four cell centres around it; cells
-        without data (and those beyond the edge) drop out and the other weights are raised to sum to one, so a
-        place is NaN only where all four are. Places outside the grid are NaN.
+        `nearest` takes the cell that holds the place. `bilinear` weighs the four cell centres around it;
+        cells without data (and those beyond the edge) drop out and the other weights are raised to sum to
+        one, so a place is NaN only where all four are. Places outside the grid are NaN.
 
         Args:
             longitude: degrees, (n,).
@@ -205,7 +202,8 @@ class CovariateStack:
         latitude = np.atleast_1d(np.asarray(latitude, dtype=np.float64)).ravel()
         if longitude.shape != latitude.shape:
             raise CovariateError(
-                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each per place."
+                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each "
+                f"per place."
             )
         out = np.full((longitude.size, self.n_layers), np.nan, dtype=np.float32)
         for start in range(0, longitude.size, _CHUNK):
@@ -224,28 +222,37 @@ class CovariateStack:
         row, column = row[inside] - 0.5, column[inside] - 0.5
         top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
         down, right = (row - top).astype(np.float32), (column - left).astype(np.float32)
-        total = np.zeros((inside.size, self.n_layers), dtype=np.float32)
-        share = np.zeros((inside.size, self.n_layers), dtype=np.float32)
+        corners, weights = [], []
+        on_grid_everywhere = np.ones(inside.size, dtype=bool)
         for step_row, row_weight in ((0, 1 - down), (1, down)):
             for step_column, column_weight in ((0, 1 - right), (1, right)):
-                neighbour_row, neighbour_column = top + step_row, left + step_column
-                on_grid = (neighbour_row >= 0) & (neighbour_row < self.height)
+                corner_row, corner_column = top + step_row, left + step_column
+                on_grid = (corner_row >= 0) & (corner_row < self.height)
                 if self.wraps:
-                    neighbour_column = neighbour_column % self.width
+                    corner_column = corner_column % self.width
                 else:
-                    on_grid &= (neighbour_column >= 0) & (neighbour_column < self.width)
-                weight = np.where(on_grid, row_weight * column_weight, 0)[:, None]  # (n, 1)
-                cells = np.where(on_grid, neighbour_row * self.width + neighbour_column, 0)
-                values = self._cells[cells]  # (n, n_layers)
+                    on_grid &= (corner_column >= 0) & (corner_column < self.width)
+                on_grid_everywhere &= on_grid
+                corners.append(np.where(on_grid, corner_row * self.width + corner_column, 0))
+                weights.append(np.where(on_grid, row_weight * column_weight, 0)[:, None])  # (n, 1)
+        valid = self.valid.ravel()
+        easy = on_grid_everywhere & np.logical_and.reduce([valid[cells] for cells in corners])
+        result = np.full((inside.size, self.n_layers), np.nan, dtype=np.float32)
+        result[easy] = sum(
+            weight[easy] * self._cells[cells[easy]]  # (n_easy, n_layers)
+            for cells, weight in zip(corners, weights, strict=True)
+        )
+        if not easy.all():
+            total = np.zeros((int((~easy).sum()), self.n_layers), dtype=np.float32)
+            share = np.zeros_like(total)
+            for cells, weight in zip(corners, weights, strict=True):
+                values = self._cells[cells[~easy]]
                 known = np.isfinite(values)
-                if known.all():
-                    total += weight * values
-                    share += weight
-                else:
-                    total += weight * np.where(known, values, 0)
-                    share += weight * known
-        with np.errstate(invalid="ignore", divide="ignore"):
-            out[inside] = np.where(share > 0, total / share, np.nan)
+                total += weight[~easy] * np.where(known, values, 0)
+                share += weight[~easy] * known
+            with np.errstate(invalid="ignore", divide="ignore"):
+                result[~easy] = np.where(share > 0, total / share, np.nan)
+        out[inside] = result
 
     # -- neighbourhoods ----------------------------------------------------------------------------------
 
@@ -320,15 +327,15 @@ class CovariateStack:
     ) -> np.ndarray:
         """Standardised square windows around places, float32 (n, n_layers, size, size), north at row 0.
 
-        The cell that holds the place is at index size // 2. Values are (value - mean) / std; no data and cells
-        beyond the edge become 0, the mean after standardising, which `mask=True` tells from data.
+        The cell that holds the place is at index size // 2. Values are (value - mean) / std; no data and
+        cells beyond the edge become 0, the mean after standardising, which `mask=True` tells from data.
 
         Args:
             longitude: degrees, (n,).
             latitude: degrees, (n,); a place outside the grid gives a patch without data.
             size: side in cells.
-            mean: per layer, (n_layers,); of this stack's valid cells when not given. Give those of the training
-                sites wherever a model is fitted or applied.
+            mean: per layer, (n_layers,); of this stack's valid cells when not given. Give those of the
+                training sites wherever a model is fitted or applied.
             std: per layer, likewise; layers with std 0 are only centred.
             mask: add a last channel, 1 where the first channels all have data and 0 elsewhere.
         """
@@ -354,7 +361,8 @@ class CovariateStack:
         std = self.layer_stds if std is None else np.asarray(std, dtype=np.float32)
         if mean.shape != (self.n_layers,) or std.shape != (self.n_layers,):
             raise CovariateError(
-                f"Standardising {self.n_layers} layers needs as many means and deviations, not {mean.size} and "
+                f"Standardising {self.n_layers} layers needs as many means and deviations, not "
+                f"{mean.size} and "
                 f"{std.size}."
             )
         offsets = np.arange(size) - size // 2

@@ -17,21 +17,22 @@ WORLDCLIM_UNITS: dict[str, str] = {
     "elevation": "m",
     "alt": "m",
 }
-#: WorldClim 1.4 and its relatives store temperatures as whole tenths of a degree (bio4: hundredths × 10).
+#: WorldClim 1.4 and its relatives store temperatures as whole tenths of a degree, so that bio4
+#: is ten times that of WorldClim 2.
 TENTHS_UNITS: dict[str, str] = {
-    name: {"°C": "°C × 10", "°C × 100": "°C × 100"}.get(unit, unit) for name, unit in WORLDCLIM_UNITS.items()
+    name: {"°C": "°C × 10", "°C × 100": "°C × 1000"}.get(unit, unit) for name, unit in WORLDCLIM_UNITS.items()
 }
 #: Layers of the European predictors on 1/6° beside bioclim.
 OTHER_UNITS: dict[str, str] = {
-    "diversidad_topo": "1",
+    "diversidad_topo": "index",
     "human_footprint": "index",
     "landcover_veg_bare": "%",
     "landcover_veg_herb": "%",
     "landcover_veg_tree": "%",
-    "ndvi_average": "NDVI, stored scale",
-    "ndvi_maximum": "NDVI, stored scale",
-    "ndvi_minimum": "NDVI, stored scale",
-    "ndvi_range": "NDVI, stored scale",
+    "ndvi_average": "1",
+    "ndvi_maximum": "1",
+    "ndvi_minimum": "1",
+    "ndvi_range": "1",
     "topo_slope": "°",
 }
 
@@ -40,8 +41,14 @@ _WORLDCLIM_OTHER = re.compile(
     r"^wc2\.\d_\w+?_(elev|prec|srad|tavg|tmax|tmin|vapr|wind)(?:_(\d+))?$", re.IGNORECASE
 )
 _WORLDCLIM_MONTHLY = {
-    "prec": "mm", "srad": "kJ m⁻² day⁻¹", "tavg": "°C", "tmax": "°C", "tmin": "°C", "vapr": "kPa", "wind": "m s⁻¹",
-}  # fmt: skip
+    "prec": "mm",
+    "srad": "kJ m⁻² day⁻¹",
+    "tavg": "°C",
+    "tmax": "°C",
+    "tmin": "°C",
+    "vapr": "kPa",
+    "wind": "m s⁻¹",
+}
 
 
 def layer_name(text: str) -> str:

@@ -28,12 +28,13 @@ def read_eu_forest(path: Path, *, keep_outside_extent: bool = True) -> Occurrenc
 
     Coordinates are the cell centres, turned from EPSG:3035 into WGS84 degrees. Columns: species, longitude,
     latitude, site (the 1-km cell, named by its centre in metres, such as `E4305500N2674500`), country,
-    inside_extent (whether the cell lies in the species' extent of occurrence; the file calls it EEO, the paper
-    EOO).
+    inside_extent (whether the cell lies in the species' extent of occurrence; the file calls it EEO, the
+    paper EOO).
 
     Args:
         path: `EUForestspecies.zip` or `EUForestspecies.csv`.
-        keep_outside_extent: keep records outside the species' extent of occurrence (planted or escaped trees).
+        keep_outside_extent: keep records outside the species' extent of occurrence (planted or escaped
+        trees).
 
     Raises:
         OccurrenceError: when the file is not EU-Forest or nothing is left.
@@ -71,7 +72,8 @@ def _clean_coordinates(cleaner: Cleaner, name: str) -> None:
     x, y = cleaner.table["x"], cleaner.table["y"]
     if float(np.nanmax(np.abs(x))) <= 360:
         raise OccurrenceError(
-            f"{name} has coordinates up to {float(np.nanmax(np.abs(x))):g}, which look like degrees; EU-Forest is "
+            f"{name} has coordinates up to {float(np.nanmax(np.abs(x))):g}, which look like degrees; "
+            f"EU-Forest is "
             "in metres of EPSG:3035, so read a table in degrees with read_csv instead."
         )
     # One cell per pair of coordinates: some 4 % of the records sit on half kilometres, between INSPIRE cells.

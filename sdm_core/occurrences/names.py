@@ -30,15 +30,16 @@ _NO_EPITHET = {"sp.", "sp", "spp.", "spp", "indet.", "indet", "species", "sect."
 _AGGREGATE = {"agg.", "agg", "aggr.", "aggr", "gr.", "group", "coll."}
 _CROSS = {"×", "x", "X"}
 #: Lower-case words inside author names, never an epithet.
-_AUTHOR_WORDS = {
-    "ex", "et", "in", "de", "da", "do", "del", "della", "des", "di", "du", "la", "le", "von", "van", "der", "den",
-    "ten", "non", "nec", "emend", "auct", "auctt", "sensu", "lato", "stricto", "pro", "nom", "al", "and", "fil",
-}  # fmt: skip
+_AUTHOR_WORDS = set(
+    "ex et in de da do del della des di du la le von van der den ten non nec emend auct auctt sensu lato "
+    "stricto "
+    "pro nom al and fil".split()
+)
 
 
 @dataclass(frozen=True)
 class ParsedName:
-    """A name at species level (None where the text does not reach one) and the rank the text was written at."""
+    """A name at species level (None where the text does not reach one) and the rank as written."""
 
     species: str | None
     rank: Rank

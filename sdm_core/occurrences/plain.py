@@ -17,9 +17,17 @@ from sdm_core.occurrences.table import Cleaner, Occurrences
 
 #: Column names understood without being told, the most specific first.
 SPECIES_COLUMNS = (
-    "species", "scientificName", "acceptedScientificName", "species name", "taxon", "taxonName", "canonicalName",
-    "name", "binomial", "verbatimScientificName",
-)  # fmt: skip
+    "species",
+    "scientificName",
+    "acceptedScientificName",
+    "species name",
+    "taxon",
+    "taxonName",
+    "canonicalName",
+    "name",
+    "binomial",
+    "verbatimScientificName",
+)
 LONGITUDE_COLUMNS = ("decimalLongitude", "longitude", "long", "lon", "lng")
 LATITUDE_COLUMNS = ("decimalLatitude", "latitude", "lat")
 DATE_COLUMNS = ("eventDate", "date", "dateIdentified", "observed_on")
@@ -218,14 +226,16 @@ def _clean_status_and_uncertainty(cleaner: Cleaner, max_uncertainty_m: float | N
         return
     if "uncertainty_m" not in cleaner.table:
         raise OccurrenceError(
-            f"{cleaner.name} has no column for the coordinate uncertainty, so the limit of {max_uncertainty_m:g} m "
+            f"{cleaner.name} has no column for the coordinate uncertainty, so the limit of "
+            f"{max_uncertainty_m:g} m "
             "cannot be applied; expected one named 'coordinateUncertaintyInMeters'."
         )
     uncertainty = cleaner.table["uncertainty_m"]
     cleaner.remove(
         uncertainty > max_uncertainty_m,
         "coordinates too uncertain",
-        f"The stated uncertainty is above {max_uncertainty_m:g} m; {int(uncertainty.isna().sum())} records state "
+        f"The stated uncertainty is above {max_uncertainty_m:g} m; {int(uncertainty.isna().sum())} "
+        f"records state "
         "none and are kept.",
     )
 

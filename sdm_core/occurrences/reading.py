@@ -85,7 +85,8 @@ def _only_table_in_zip(path: Path) -> bytes:
         if len(members) != 1:
             names = ", ".join(member.filename for member in members[:4]) or "none"
             raise OccurrenceError(
-                f"{path.name} holds {len(members)} tables ({names}); a zip with exactly one .csv, .txt or .tsv "
+                f"{path.name} holds {len(members)} tables ({names}); a zip with exactly one .csv, .txt or "
+                f".tsv "
                 "was expected, so unpack it and give the table itself."
             )
         if members[0].file_size > 4_000_000_000:
@@ -106,7 +107,8 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str | None = None
         separator = max(counts, key=lambda mark: counts[mark])
         if counts[separator] == 0:
             raise OccurrenceError(
-                f"{Path(path).name} has no comma, tab or semicolon in its first line ({header.strip()[:60]!r}); "
+                f"{Path(path).name} has no comma, tab or semicolon in its first line "
+                f"({header.strip()[:60]!r}); "
                 "a table with a header line was expected."
             )
     # GBIF writes tab-separated tables without quoting, so a lone quote is text there.
@@ -123,7 +125,8 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str | None = None
     except (pd.errors.ParserError, ValueError) as error:
         reason = str(error).strip().replace("\n", " ")
         raise OccurrenceError(
-            f"{Path(path).name} cannot be read as a table ({reason}); check that every row has as many fields "
+            f"{Path(path).name} cannot be read as a table ({reason}); check that every row has as many "
+            f"fields "
             "as the header."
         ) from error
     table.columns = pd.Index([str(name).strip().strip('"') for name in table.columns])

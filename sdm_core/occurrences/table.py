@@ -71,7 +71,7 @@ class Occurrences:
         return sorted(map(str, self.table["species"].unique()))
 
     def report(self) -> pd.DataFrame:
-        """What each cleaning rule removed: columns rule, removed, left, note; the first row is what was read."""
+        """What each rule removed: columns rule, removed, left, note; the first row is what was read."""
         n_read = self.n_records + sum(step.removed for step in self.steps)
         rows = [{"rule": "records read", "removed": 0, "left": n_read, "note": self.source}]
         left = n_read
@@ -146,7 +146,8 @@ class Cleaner:
         self.steps.append(CleaningStep(rule, int(drop.sum()), note))
         if self.table.empty:
             raise OccurrenceError(
-                f"No record of {self.name} is left after the rule '{rule}' (the last {n_before} were removed); "
+                f"No record of {self.name} is left after the rule '{rule}' (the last {n_before} were "
+                f"removed); "
                 "check the file's columns and coordinates, or loosen that rule."
             )
 
