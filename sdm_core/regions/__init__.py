@@ -1,0 +1,72 @@
+"""Polygons, places and the H3 cells inside them.
+
+geometry, dateline   any polygon to a valid one in WGS84, with a note for every change
+region               `Region` and the ways to make one without a file
+reading, archives    uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe archives refused
+cells                H3 cells as uint64 arrays (latitude-first order is known here only)
+selection            which rows of an atlas lie in a region
+basemap, places      shipped outlines of land and countries; named places and type-ahead search
+links                a region inside a URL
+"""
+
+from sdm_core.regions.basemap import (
+    BASEMAP_CREDIT,
+    basemap_countries,
+    basemap_land,
+    countries_of,
+    country_outlines,
+    land_geometry,
+    land_share,
+)
+from sdm_core.regions.cells import (
+    cell_area_km2,
+    cell_polygons,
+    cell_resolutions,
+    cells_in_polygon,
+    cells_to_lonlat,
+    cells_to_parents,
+    cells_to_strings,
+    cells_touching_polygon,
+    lonlat_to_cells,
+    strings_to_cells,
+    valid_cells,
+)
+from sdm_core.regions.geometry import geodesic_area_km2
+from sdm_core.regions.region import (
+    Region,
+    format_lonlat,
+    region_from_cells,
+    region_from_geojson,
+    region_from_geometry,
+    region_from_point,
+)
+from sdm_core.regions.selection import select_rows
+
+__all__ = [
+    "BASEMAP_CREDIT",
+    "Region",
+    "basemap_countries",
+    "basemap_land",
+    "cell_area_km2",
+    "cell_polygons",
+    "cell_resolutions",
+    "cells_in_polygon",
+    "cells_to_lonlat",
+    "cells_to_parents",
+    "cells_to_strings",
+    "cells_touching_polygon",
+    "countries_of",
+    "country_outlines",
+    "format_lonlat",
+    "geodesic_area_km2",
+    "land_geometry",
+    "land_share",
+    "lonlat_to_cells",
+    "region_from_cells",
+    "region_from_geojson",
+    "region_from_geometry",
+    "region_from_point",
+    "select_rows",
+    "strings_to_cells",
+    "valid_cells",
+]
