@@ -1,12 +1,23 @@
-"""Shared fixtures: where the training data lies, and a cache that no test shares with a user."""
+"""Shared fixtures: where the training data lies, a simulated atlas, a cache no test shares with a user."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sdm_core import config
+from sdm_core.registry import Atlas, open_atlas
+from tests.make_store import NAME, write_simulated_atlas
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests unpack and generate out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "CACHE_DIR", tmp_path_factory.mktemp("cache"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +26,15 @@ def data_dir() -> Path:
     if not config.DATA_DIR.is_dir():
         pytest.skip(f"original data not found at {config.DATA_DIR}; set SDM_DATA to its folder")
     return config.DATA_DIR
+
+
+@pytest.fixture(scope="session")
+def simulated_atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shipped folder of the simulated atlas of `tests/make_store.py` (40 species, Pyrenees)."""
+    return write_simulated_atlas(tmp_path_factory.mktemp("atlases") / NAME)
+
+
+@pytest.fixture(scope="session")
+def simulated_atlas(simulated_atlas_folder: Path, _own_cache: None) -> Atlas:
+    """The simulated atlas, opened; read only, shared by all tests."""
+    return open_atlas(simulated_atlas_folder)

@@ -1,0 +1,232 @@
+"""The exchange copy of a store: one Zarr v3 zip, small enough to ship, unpacked into the cache on first use.
+
+Only what cannot be computed is inside: cells, centres, areas, codes and layers of their own. Any Zarr 3
+reader opens it: `codes` is (n_species, n_cells), a species after the other, so that neighbours in H3 order
+lie side by side and their differences are small.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdm_core import config
+from sdm_core.errors import CacheNotWritableError, CorruptStoreError
+from sdm_core.prediction import checksums
+from sdm_core.prediction.store import STORE_FILE, STORE_FORMAT, PredictionStore
+from sdm_core.prediction.write import (
+    OBSERVED_FILE,
+    OBSERVED_SPECIES_FILE,
+    SPECIES_FILE,
+    StoreContent,
+    digest_array,
+    write_hot,
+)
+
+logger = logging.getLogger(__name__)
+
+EXCHANGE_FILE = "predictions.zarr.zip"
+_ATTRIBUTE = "florascope"
+_COMPRESSION_LEVEL = 19
+_LOCK_SECONDS = 300
+#: Values per chunk of codes: whole species, about this many bytes.
+_CHUNK_VALUES = 4 * 1024 * 1024
+
+
+def pack(content: StoreContent, path: Path) -> str:
+    """Write the exchange copy aside, read it back, rename it to `path`; returns the version hash."""
+    import zarr
+
+    digests = content.digests()
+    version = content.version(digests)
+    attributes = {
+        "format": STORE_FORMAT,
+        "name": content.name,
+        "title": content.title,
+        "version": version,
+        "resolution": content.resolution,
+        "cell_values": sorted(content.cell_values),
+        "inputs": json.loads(json.dumps(dict(content.inputs), default=str)),
+        "blake2b": digests,
+        "code": "probability = (code / 255) ** 2",
+    }
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with zarr.storage.ZipStore(aside, mode="w", compression=zipfile.ZIP_STORED) as archive:
+            group = zarr.create_group(archive, attributes={_ATTRIBUTE: attributes})
+            n_cells, n_species = content.codes.shape
+            species_per_chunk = max(1, min(n_species, _CHUNK_VALUES // n_cells))
+            _add(group, "codes", content.codes.T, (species_per_chunk, n_cells), ("species", "cell"))
+            _add(group, "cells", content.cells, (n_cells,), ("cell",))
+            _add(group, "area_ha", content.area_ha, (n_cells,), ("cell",))
+            _add(group, "lonlat", content.lonlat, content.lonlat.shape, ("cell", "lonlat"))
+            for name, values in content.cell_values.items():
+                _add(group, f"value_{name}", values, (n_cells,), ("cell",))
+        unpack(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return version
+
+
+def _add(
+    group: Any, name: str, values: NDArray, chunks: tuple[int, ...], dimensions: tuple[str, ...]
+) -> None:
+    from zarr.codecs import ZstdCodec
+    from zarr.codecs.numcodecs import Delta, Shuffle
+
+    integer = values.dtype.kind in "iu"
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=chunks,
+        dimension_names=dimensions,
+        filters=[Delta(dtype=values.dtype.str)] if integer else [],
+        compressors=[
+            *([Shuffle(elementsize=values.dtype.itemsize)] if values.dtype.itemsize > 1 else []),
+            ZstdCodec(level=_COMPRESSION_LEVEL),
+        ],
+        fill_value=0,
+    )
+    array[...] = np.ascontiguousarray(values)  # Delta flattens a chunk in the order it finds in memory
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """What an exchange copy says of itself, read without decoding anything.
+
+    Raises `CorruptStoreError`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            attributes: dict[str, Any] = json.loads(archive.read("zarr.json"))["attributes"][_ATTRIBUTE]
+            attributes["version"]
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    if attributes["format"] != STORE_FORMAT:
+        raise CorruptStoreError(
+            f"{path} has store format {attributes['format']}, this version of Florascope reads {STORE_FORMAT}"
+        )
+    return attributes
+
+
+def unpack(path: Path) -> StoreContent:
+    """Decode an exchange copy and compare every array with its checksum.
+
+    Raises `CorruptStoreError` naming the file and array.
+    """
+    import zarr
+
+    attributes = read_attributes(path)
+    arrays: dict[str, NDArray] = {}
+    try:
+        with zarr.storage.ZipStore(path, mode="r") as archive:
+            group = zarr.open_group(archive, mode="r")
+            for name in attributes["blake2b"]:
+                array: Any = group[name]
+                arrays[name] = np.asarray(array[...])
+    except Exception as error:  # a decoder may raise anything on damaged bytes; all of it means the same
+        raise _damaged(path, error) from error
+    arrays["codes"] = np.ascontiguousarray(arrays["codes"].T)
+    for name, expected in attributes["blake2b"].items():
+        if digest_array(arrays[name]) != expected:
+            raise _damaged(path, f"array {name} does not have checksum {expected}")
+    return StoreContent(
+        name=attributes["name"],
+        title=attributes["title"],
+        resolution=attributes["resolution"],
+        cells=arrays["cells"],
+        lonlat=arrays["lonlat"],
+        area_ha=arrays["area_ha"],
+        codes=arrays["codes"],
+        cell_values={name: arrays[f"value_{name}"] for name in attributes["cell_values"]},
+        inputs=attributes["inputs"],
+    )
+
+
+def _damaged(path: Path, reason: object) -> CorruptStoreError:
+    return CorruptStoreError(
+        f"{path} is damaged ({reason}); fetch this file again from where the atlas came from, or build the "
+        "atlas anew with `python -m sdm_core atlas`"
+    )
+
+
+def open_unpacked(atlas_folder: Path, cache_dir: Path | None = None) -> PredictionStore:
+    """Hot store of an atlas folder: the one in the cache, or unpacked now.
+
+    A damaged hot copy is logged and rebuilt from the exchange copy. Where the cache cannot be written (read
+    only, full), a temporary folder is used and a warning logged. Several processes may do this at once.
+    Raises `CorruptStoreError` when the exchange copy is damaged, `CacheNotWritableError`.
+    """
+    exchange = atlas_folder / EXCHANGE_FILE
+    attributes = read_attributes(exchange)
+    side_files = [
+        atlas_folder / name
+        for name in (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE)
+        if (atlas_folder / name).is_file()
+    ]
+    if side_files[:1] != [atlas_folder / SPECIES_FILE]:
+        raise CorruptStoreError(f"{atlas_folder / SPECIES_FILE} is missing; fetch the atlas folder again")
+    key = checksums.digest_bytes(
+        attributes["version"].encode(),
+        *(checksums.digest_bytes(path.read_bytes()).encode() for path in side_files),
+    )
+    folder_name = f"{attributes['name']}-{key[:16]}"
+    roots = [(cache_dir or config.CACHE_DIR) / "stores", _temporary_root()]
+    for root in roots:
+        if (root / folder_name / STORE_FILE).is_file():
+            try:
+                return PredictionStore.open(root / folder_name)
+            except CorruptStoreError as error:
+                logger.warning("%s; rebuilding it from %s", error, exchange)
+                break
+    problems = []
+    for root in roots:
+        try:
+            return _unpack_into(root, folder_name, exchange, attributes["version"], side_files)
+        except OSError as error:
+            problems.append(f"{root}: {error.strerror or error}")
+            logger.warning("cannot unpack %s into %s (%s)", exchange, root, error)
+    raise CacheNotWritableError(
+        f"the predictions of {attributes['name']} cannot be unpacked ({'; '.join(problems)}); free some "
+        "space, or set FLORASCOPE_CACHE to a folder that can be written"
+    )
+
+
+def _unpack_into(
+    root: Path, folder_name: str, exchange: Path, version: str, side_files: list[Path]
+) -> PredictionStore:
+    from filelock import FileLock
+
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root / folder_name
+    with FileLock(root / f".{folder_name}.lock", timeout=_LOCK_SECONDS):
+        if (folder / STORE_FILE).is_file():
+            try:
+                return PredictionStore.open(folder)
+            except CorruptStoreError:
+                logger.info("replacing the damaged store %s", folder)
+        _remove_leftovers(root, folder_name)
+        write_hot(folder, unpack(exchange), version, side_files)
+        logger.info("unpacked %s to %s", exchange, folder)
+        return PredictionStore.open(folder)
+
+
+def _remove_leftovers(root: Path, folder_name: str) -> None:
+    """Remove what an interrupted unpacking of the same store left; the lock says nobody is at it."""
+    for path in root.glob(f".{folder_name}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _temporary_root() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir()) / f"florascope-{user}" / "stores"

@@ -1,0 +1,94 @@
+"""The atlases there are, and each of them opened: predictions, species, model card."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sdm_core import config
+from sdm_core.errors import CorruptStoreError, UnknownAtlasError
+from sdm_core.prediction import CARD_FILE, EXCHANGE_FILE, PredictionStore
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """One atlas: its predictions, its model card (`model_card.json`) and the folder it ships in."""
+
+    name: str
+    title: str
+    store: PredictionStore
+    card: dict[str, Any]
+    folder: Path
+
+    @property
+    def species(self) -> pd.DataFrame:
+        """Species table; row i describes column i of the codes."""
+        return self.store.species
+
+
+def list_atlases(folders: tuple[Path, ...] | None = None) -> list[str]:
+    """Names of the atlases in `config.ATLAS_DIRS`, in the order of the folders, then of the alphabet."""
+    names = [
+        folder.name
+        for parent in (config.ATLAS_DIRS if folders is None else folders)
+        if parent.is_dir()
+        for folder in sorted(parent.iterdir())
+        if (folder / EXCHANGE_FILE).is_file()
+    ]
+    return list(dict.fromkeys(names))
+
+
+def atlas_folder(name_or_path: str | Path) -> Path:
+    """Folder of an atlas by name, or the folder given as a path.
+
+    Raises `UnknownAtlasError` naming the nearest name.
+    """
+    text = str(name_or_path)
+    if "/" not in text and "\\" not in text:
+        for parent in config.ATLAS_DIRS:
+            if text and (parent / text / EXCHANGE_FILE).is_file():
+                return parent / text
+    path = Path(name_or_path)
+    if text and (path / EXCHANGE_FILE).is_file():
+        return path
+    names = list_atlases()
+    near = difflib.get_close_matches(text.casefold(), names, n=1, cutoff=0.4)
+    if near:
+        hint = f"did you mean {near[0]}?"
+    elif names:
+        hint = f"there are {', '.join(names)}."
+    else:
+        hint = f"no atlas lies in {', '.join(map(str, config.ATLAS_DIRS))}."
+    raise UnknownAtlasError(
+        f"no atlas is called {text!r}, and no folder of that name holds {EXCHANGE_FILE}; {hint}"
+    )
+
+
+def open_atlas(name_or_path: str | Path) -> Atlas:
+    """Open an atlas by name or by the path of its folder; the first time unpacks it into the cache.
+
+    Raises `UnknownAtlasError`, `CorruptStoreError`, `CacheNotWritableError`.
+    """
+    folder = atlas_folder(name_or_path)
+    card = read_card(folder)
+    store = PredictionStore.open(folder)
+    return Atlas(name=store.name, title=store.title, store=store, card=card, folder=folder)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Model card of an atlas folder; raises `CorruptStoreError` when it cannot be read."""
+    path = folder / CARD_FILE
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorruptStoreError(
+            f"{path} cannot be read as a model card ({error}); fetch the atlas again"
+        ) from error
+    if not isinstance(card, dict):
+        raise CorruptStoreError(f"{path} cannot be read as a model card; fetch the atlas folder again")
+    return card
