@@ -1,0 +1,135 @@
+"""What every model is: sites in, one logit per site and species out.
+
+Fitting lives in `training`; saving and loading in `models.checkpoint`. A model holds its own scaling, so
+it takes covariates in the units they were measured in, and nobody can forget to scale them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from sdm_core.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class SiteInputs:
+    """What a model may look at, one row per site.
+
+    `lonlat` (n_sites, 2) float64, degrees; `features` (n_sites, n_covariates) float32 in the covariates'
+    own units, no NaN; `patches` (n_sites, n_channels, height, width) float32 or None, NaN allowed (sea).
+    """
+
+    lonlat: np.ndarray
+    features: np.ndarray
+    patches: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n_sites = len(self.lonlat)
+        if self.lonlat.ndim != 2 or self.lonlat.shape[1] != 2:
+            raise TrainingError(f"Sites need (n, 2) longitude and latitude, not shape {self.lonlat.shape}.")
+        if self.features.ndim != 2 or len(self.features) != n_sites:
+            raise TrainingError(
+                f"Features of shape {self.features.shape} do not fit {n_sites} sites; expected (n_sites, n)."
+            )
+        if self.patches is not None and (self.patches.ndim != 4 or len(self.patches) != n_sites):
+            raise TrainingError(
+                f"Patches of shape {self.patches.shape} do not fit {n_sites} sites; "
+                "expected (n_sites, channels, height, width)."
+            )
+
+    def __len__(self) -> int:
+        return len(self.lonlat)
+
+    def take(self, rows: np.ndarray | slice) -> SiteInputs:
+        """The given sites, in the given order."""
+        patches = None if self.patches is None else self.patches[rows]
+        return SiteInputs(self.lonlat[rows], self.features[rows], patches)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation of each column over the training sites (and no other sites)."""
+
+    mean: np.ndarray
+    standard_deviation: np.ndarray
+
+    @classmethod
+    def fit(cls, columns: np.ndarray) -> Self:
+        """Scaling of `columns` (n_sites, n); a column that never varies is only centred."""
+        if columns.shape[1] == 0:
+            return cls(np.zeros(0, np.float32), np.ones(0, np.float32))
+        mean = columns.mean(axis=0, dtype=np.float64)
+        deviation = columns.std(axis=0, dtype=np.float64)
+        deviation = np.where(deviation > 1e-8 * np.maximum(1.0, np.abs(mean)), deviation, 1.0)
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+    def apply(self, columns: np.ndarray) -> np.ndarray:
+        """Columns with mean 0 and standard deviation 1 over the training sites, float32."""
+        return ((columns - self.mean) / self.standard_deviation).astype(np.float32)
+
+
+class SpeciesModel(ABC):
+    """One logit per site and species; `species` and `covariates` name the columns out and in."""
+
+    #: Name of this kind of model in checkpoints and configurations.
+    kind: ClassVar[str]
+
+    def __init__(self, species: Sequence[str], covariates: Sequence[str]) -> None:
+        self.species = tuple(species)
+        self.covariates = tuple(covariates)
+
+    @abstractmethod
+    def predict_logits(self, inputs: SiteInputs, batch_size: int = 4096) -> np.ndarray:
+        """Logits (n_sites, n_species) float32; not calibrated, so never shown as a probability."""
+
+    @abstractmethod
+    def settings_dict(self) -> dict[str, Any]:
+        """JSON-ready settings that, with `arrays`, rebuild this model."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_parts(
+        cls,
+        settings: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        species: Sequence[str],
+        covariates: Sequence[str],
+    ) -> SpeciesModel:
+        """The model that `settings_dict` and `arrays` were taken from."""
+
+    def check_inputs(self, inputs: SiteInputs) -> None:
+        """Refuse sites whose columns are not this model's covariates, and missing values.
+
+        Raises `TrainingError`, naming the column: a missing value would turn into a prediction in silence.
+        """
+        if inputs.features.shape[1] != len(self.covariates):
+            raise TrainingError(
+                f"The model expects {len(self.covariates)} covariates but the sites have "
+                f"{inputs.features.shape[1]}; give them the covariates it was trained with, in order."
+            )
+        check_no_missing(inputs, self.covariates)
+
+
+def check_no_missing(inputs: SiteInputs, covariates: Sequence[str]) -> None:
+    """Refuse NaN and infinite values in coordinates or features, naming the first column with one."""
+    if not np.isfinite(inputs.lonlat).all():
+        raise TrainingError(
+            "Some sites have no longitude or latitude; drop them before training or prediction."
+        )
+    missing = ~np.isfinite(inputs.features)
+    if missing.any():
+        column = int(np.argmax(missing.any(axis=0)))
+        name = covariates[column] if column < len(covariates) else f"column {column}"
+        raise TrainingError(
+            f"Covariate {name!r} has no value at {int(missing[:, column].sum())} of {len(inputs)} sites; "
+            "drop those sites or use a layer that covers them."
+        )
