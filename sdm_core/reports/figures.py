@@ -1,0 +1,378 @@
+"""Figures of a report: maps, charts and their captions, 300 dpi, colour-blind-safe.
+
+Each function draws one figure and returns PNG bytes; none of them computes an indicator, they draw the
+numbers they are given.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import shapely
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from sdm_core.reports import cartography as carto
+
+#: Width of a figure over the whole text column and over half of it, in millimetres.
+FULL_WIDTH_MM = 170.0
+HALF_WIDTH_MM = 84.0
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """One figure of a report, ready to be embedded.
+
+    `png` image bytes; `alt` what it shows, for those who cannot see it; `caption` the sentence below it;
+    `width_mm` its width in print.
+    """
+
+    key: str
+    png: bytes
+    alt: str
+    caption: str
+    width_mm: float
+
+    @property
+    def data_uri(self) -> str:
+        """The image as a `data:` address, so that the page asks nobody for it."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Basemap:
+    """Land and country borders in longitude, latitude; None where the installation has none."""
+
+    land: Any | None = None
+    borders: Any | None = None
+
+    def within(self, frame: carto.Frame) -> Basemap:
+        """The part of the base map a frame can show, so that drawing stays quick and lines stay short."""
+        west, south, east, north = frame.lonlat_bounds()
+        clip = shapely.box(west, south, east, north)
+        return Basemap(_clipped(self.land, clip), _clipped(self.borders, clip))
+
+
+def _clipped(geometry: Any | None, clip: Any) -> Any | None:
+    if geometry is None:
+        return None
+    return shapely.intersection(geometry, clip)
+
+
+def save_png(figure: Figure) -> bytes:
+    """PNG bytes of a figure at the resolution of print."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=carto.FIGURE_DPI, facecolor="white")
+    return buffer.getvalue()
+
+
+def cell_map(
+    polygons: np.ndarray,
+    values: np.ndarray,
+    outline: Any,
+    basemap: Basemap,
+    *,
+    label: str,
+    ramp: str,
+    credit: str,
+    width_mm: float = FULL_WIDTH_MM,
+    logarithmic: bool = False,
+    no_value_label: str = "no prediction",
+    value_range: tuple[float, float] | None = None,
+) -> bytes:
+    """Map of one value per H3 cell inside a region.
+
+    `polygons` shapely hexagons in longitude, latitude; `values` one number per hexagon, NaN where there is
+    none; `outline` the region; `label` quantity and unit for the legend; `credit` the line of sources below
+    the map; `logarithmic` draws powers of ten evenly (values below 1 are drawn as 1).
+    """
+    with carto.drawing():
+        whole = shapely.union_all(np.asarray([shapely.box(*shapely.total_bounds(polygons)), outline]))
+        frame = carto.frame_around(whole if len(polygons) else outline)
+        figure, axes = _map_axes(frame, width_mm)
+        local = basemap.within(frame)
+        carto.draw_frame(axes, frame, local.land, local.borders)
+        norm = _norm(values, logarithmic, value_range)
+        drawn = carto.draw_cells(axes, frame, polygons, values, ramp=ramp, norm=norm)
+        carto.draw_outline(axes, frame, outline)
+        carto.draw_scale_bar(axes, frame)
+        carto.draw_north_arrow(axes)
+        _legend_below(figure, axes, drawn, label, no_value_label)
+        _credit(figure, credit)
+        return save_png(figure)
+
+
+def location_map(
+    outline: Any,
+    basemap: Basemap,
+    *,
+    atlas_bounds: tuple[float, float, float, float] | None,
+    credit: str,
+    width_mm: float = HALF_WIDTH_MM,
+) -> bytes:
+    """Where the region lies: its outline on land, about eight times as wide as itself, at least 900 km.
+
+    `atlas_bounds` (west, south, east, north) is drawn as a dashed frame where it is in view.
+    """
+    with carto.drawing():
+        local_frame = carto.frame_around(outline, aspect_range=(1.0, 1.6))
+        span_km = min(max(900.0, 5.0 * local_frame.width_km), 6000.0)
+        frame = carto.frame_around(
+            outline, margin=0.05, aspect_range=(1.25, 1.25), least_width_km=max(span_km, 1.0)
+        )
+        figure, axes = _map_axes(frame, width_mm, foot_mm=10.5)
+        local = basemap.within(frame)
+        carto.draw_frame(axes, frame, local.land, local.borders)
+        if atlas_bounds is not None:
+            edge = shapely.segmentize(shapely.box(*atlas_bounds), 1.0)
+            path = carto.polygon_path(frame.project(edge))
+            if path is not None:
+                axes.add_patch(
+                    PathPatch(
+                        path,
+                        fill=False,
+                        edgecolor=carto.MUTED_COLOUR,
+                        linewidth=0.7,
+                        linestyle="--",
+                        zorder=4,
+                    )
+                )
+        carto.draw_polygons(axes, frame, outline, face=carto.ACCENT_COLOUR, edge="none", width=0.0, order=4.5)
+        carto.draw_outline(axes, frame, outline, width=0.8)
+        small = local_frame.width_km < frame.width_km / 40.0
+        if small:
+            x, y = frame.transformer.transform(*frame.centre)
+            axes.plot(
+                [x], [y], marker="o", markersize=13, fillstyle="none", color=carto.ACCENT_COLOUR, zorder=6
+            )
+        carto.draw_scale_bar(axes, frame)
+        carto.draw_north_arrow(axes)
+        handles = [Patch(facecolor=carto.ACCENT_COLOUR, edgecolor=carto.OUTLINE_COLOUR, label="the region")]
+        if local.land is not None:
+            handles.append(Patch(facecolor=carto.LAND_COLOUR, edgecolor=carto.BORDER_COLOUR, label="land"))
+        if atlas_bounds is not None:
+            handles.append(
+                Patch(
+                    facecolor="none",
+                    edgecolor=carto.MUTED_COLOUR,
+                    linestyle="--",
+                    label="extent of the atlas",
+                )
+            )
+        figure.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=(0.005, _share(figure, 6.2)),
+            ncols=len(handles),
+            frameon=False,
+            fontsize=6.5,
+            handlelength=1.4,
+            columnspacing=1.2,
+            borderaxespad=0.0,
+            borderpad=0.1,
+        )
+        _credit(figure, credit)
+        return save_png(figure)
+
+
+def species_bars(
+    names: Sequence[str], values: np.ndarray, *, label: str, credit: str, width_mm: float = FULL_WIDTH_MM
+) -> bytes:
+    """Horizontal bars of the species with the highest values, first at the top, names in italics."""
+    with carto.drawing():
+        height_mm = 18.0 + 4.6 * max(len(names), 1)
+        figure = carto.new_figure(width_mm, height_mm)
+        axes = figure.add_axes(
+            (50.0 / width_mm, 12.0 / height_mm, 1.0 - 62.0 / width_mm, 1.0 - 14.0 / height_mm)
+        )
+        places = np.arange(len(names))
+        colours = matplotlib.colormaps[carto.RAMPS["probability"]](np.clip(values, 0.0, 1.0))
+        axes.barh(places, values, height=0.66, color=colours, edgecolor="#3a3f42", linewidth=0.3)
+        for place, value in enumerate(values):
+            axes.text(value + 0.008, place, f"{value:.2f}", va="center", fontsize=6.8)
+        axes.set_yticks(places, list(names), fontstyle="italic")
+        axes.tick_params(axis="y", length=0, colors=carto.TEXT_COLOUR)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xlabel(label)
+        axes.grid(axis="x", color="#e3e6e8", linewidth=0.5)
+        axes.set_axisbelow(True)
+        _bare(axes)
+        _credit(figure, credit)
+        return save_png(figure)
+
+
+def calibration_plot(
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    counts: np.ndarray | None,
+    *,
+    credit: str,
+    width_mm: float = HALF_WIDTH_MM,
+) -> bytes:
+    """Share of held-out places where the species was recorded against the probability predicted there.
+
+    `predicted`, `observed` one value in [0, 1] per bin; `counts` predictions per bin, or None.
+    """
+    with carto.drawing():
+        height_mm = 78.0
+        figure = carto.new_figure(width_mm, height_mm)
+        axes = figure.add_axes(
+            (11.0 / width_mm, 15.0 / height_mm, 1.0 - 14.0 / width_mm, 1.0 - 18.0 / height_mm)
+        )
+        axes.plot([0, 1], [0, 1], color=carto.MUTED_COLOUR, linewidth=0.8, linestyle="--", zorder=2)
+        axes.text(0.60, 0.645, "perfect", color=carto.MUTED_COLOUR, fontsize=6.5, rotation=39, ha="center")
+        axes.plot(predicted, observed, color=carto.ACCENT_COLOUR, linewidth=1.2, zorder=3)
+        sizes: Any = 16.0
+        if counts is not None:
+            share = np.log10(np.maximum(np.asarray(counts, dtype=float), 1.0))
+            sizes = 8.0 + 34.0 * share / max(float(share.max()), 1e-9)
+        axes.scatter(
+            predicted,
+            observed,
+            s=sizes,
+            color=carto.ACCENT_COLOUR,
+            edgecolor="white",
+            linewidth=0.5,
+            zorder=4,
+        )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("share recorded on held-out blocks")
+        axes.grid(color="#e3e6e8", linewidth=0.5)
+        _bare(axes)
+        _credit(figure, credit)
+        return save_png(figure)
+
+
+def value_histogram(
+    values: np.ndarray, *, label: str, mean: float | None, credit: str, width_mm: float = HALF_WIDTH_MM
+) -> bytes:
+    """How one value is spread over the cells of a region; `mean` is marked where it is given."""
+    with carto.drawing():
+        height_mm = 64.0
+        figure = carto.new_figure(width_mm, height_mm)
+        axes = figure.add_axes(
+            (11.0 / width_mm, 15.0 / height_mm, 1.0 - 14.0 / width_mm, 1.0 - 18.0 / height_mm)
+        )
+        known = np.asarray(values, dtype=float)
+        known = known[np.isfinite(known)]
+        bins = int(np.clip(np.sqrt(len(known)) * 1.5, 5, 40))
+        axes.hist(known, bins=bins, color="#5a8f7b", edgecolor="white", linewidth=0.4)
+        if mean is not None:
+            axes.axvline(mean, color=carto.OUTLINE_COLOUR, linewidth=1.0)
+            axes.annotate(
+                f"mean {mean:.1f}",
+                (mean, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -2),
+                textcoords="offset points",
+                va="top",
+                fontsize=6.8,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+                zorder=6,
+            )
+        axes.set_xlabel(label)
+        axes.set_ylabel("cells")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y", color="#e3e6e8", linewidth=0.5)
+        axes.set_axisbelow(True)
+        _bare(axes)
+        _credit(figure, credit)
+        return save_png(figure)
+
+
+def _map_axes(frame: carto.Frame, width_mm: float, foot_mm: float = 17.5) -> tuple[Figure, Axes]:
+    """Figure whose map fills the whole width, with room for the legend and the credit below."""
+    edge_mm = 0.6
+    map_width_mm = width_mm - 2 * edge_mm
+    map_height_mm = map_width_mm / frame.aspect
+    height_mm = map_height_mm + foot_mm + edge_mm
+    figure = carto.new_figure(width_mm, height_mm)
+    axes = figure.add_axes(
+        (edge_mm / width_mm, foot_mm / height_mm, map_width_mm / width_mm, map_height_mm / height_mm)
+    )
+    return figure, axes
+
+
+def _legend_below(figure: Figure, axes: Axes, drawn: Any, label: str, no_value_label: str) -> None:
+    """Colour bar with the quantity and its unit, and a swatch for cells without a value."""
+    width_mm = figure.get_size_inches()[0] * carto.MM_PER_INCH
+    bar_width = 0.60 if width_mm > 120 else 0.56
+    bar = figure.add_axes((0.012, _share(figure, 10.2), bar_width, _share(figure, 2.4)))
+    colours = figure.colorbar(drawn, cax=bar, orientation="horizontal")
+    colours.outline.set_linewidth(0.4)
+    bar.tick_params(labelsize=6.5, length=2, pad=1.5)
+    if isinstance(drawn.norm, LogNorm):
+        bar.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        bar.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", " ")))
+        bar.xaxis.set_minor_formatter(NullFormatter())
+    elif width_mm < 120:
+        bar.xaxis.set_major_locator(MaxNLocator(5))
+    figure.text(0.012, _share(figure, 13.3), label, fontsize=7.2, va="bottom")
+    figure.legend(
+        handles=[Patch(facecolor=carto.LAND_COLOUR, edgecolor=carto.BORDER_COLOUR, label=no_value_label)],
+        loc="lower right",
+        bbox_to_anchor=(0.99, _share(figure, 9.8)),
+        frameon=False,
+        fontsize=6.5,
+        handlelength=1.4,
+        borderaxespad=0.0,
+        borderpad=0.1,
+    )
+
+
+def _norm(values: np.ndarray, logarithmic: bool, value_range: tuple[float, float] | None) -> Any:
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    if value_range is None:
+        value_range = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    low, high = value_range
+    if logarithmic:
+        low = max(low, 1.0)
+        return LogNorm(low, max(high, low * 1.0001 if low < high else low * 10.0), clip=True)
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    return Normalize(low, high, clip=True)
+
+
+def _credit(figure: Figure, credit: str) -> None:
+    """Sources in small type at the foot, cut into lines that fit the figure."""
+    width_mm = figure.get_size_inches()[0] * carto.MM_PER_INCH
+    per_line = int(width_mm * 0.98)
+    lines = _wrapped(credit, per_line)[:2]
+    figure.text(
+        0.006,
+        _share(figure, 0.5),
+        "\n".join(lines),
+        fontsize=5.2,
+        color=carto.MUTED_COLOUR,
+        va="bottom",
+        linespacing=1.15,
+    )
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width=width, max_lines=2, placeholder=" …") or [""]
+
+
+def _share(figure: Figure, height_mm: float) -> float:
+    """Height in millimetres as a share of the figure's height."""
+    return height_mm / (figure.get_size_inches()[1] * carto.MM_PER_INCH)
+
+
+def _bare(axes: Axes) -> None:
+    """Chart axes without the frame's upper and right sides."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
