@@ -1,0 +1,1 @@
+"""What the pages share: routes, cached loaders, state, maps, inputs and texts."""

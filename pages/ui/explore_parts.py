@@ -1,0 +1,335 @@
+"""Controls, map, cell panel and table of the Explore page."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.ui import frame, maps, numbers, resources, state
+from pages.ui.messages import LAYER_UNITS, LAYERS, say
+from sdm_core.errors import FlorascopeError
+
+if TYPE_CHECKING:
+    from pages.ui.resources import Bounds, MapCells
+    from sdm_core.registry import Atlas
+
+MAP_HEIGHT = 540
+#: Degrees of latitude above and below a chosen cell that a close view shows.
+_AROUND_DEG = 1.3
+_N_PANEL_SPECIES = 15
+_DEFAULT_CUTOFF_PERCENT = 2
+
+
+@dataclass(frozen=True)
+class Display:
+    """How the map is drawn."""
+
+    observed: bool
+    opacity: float
+    cutoff: float
+    full_range: bool
+
+
+def choose_layer() -> str:
+    """Picker of what the colours mean."""
+    layer = state.settle_layer()
+    st.radio(
+        say("layer"),
+        list(LAYERS),
+        format_func=LAYERS.__getitem__,
+        key=state.fill("layer_picker", layer),
+        on_change=state.remember("layer_picker", "layer"),
+    )
+    return layer
+
+
+def choose_species(atlas: Atlas, disabled: bool) -> int:
+    """Type-ahead over scientific names and English genus names; gives the species' column."""
+    labels = resources.species_labels(atlas.name, atlas.store.version)
+    names = list(labels)
+    species = state.settle_choice("species", names, default_species(atlas), "unknown_species", str)
+    st.selectbox(
+        say("find_species"),
+        names,
+        format_func=labels.__getitem__,
+        key=state.fill("species_picker", species),
+        on_change=_species_chosen,
+        help=say("find_species_help"),
+        placeholder=say("species_placeholder"),
+    )
+    if disabled:
+        st.caption(f"{LAYERS[state.view().layer]} is on the map; choosing a species shows it instead.")
+    return atlas.store.species_id(species)
+
+
+def _species_chosen() -> None:
+    """Show a species as soon as it is chosen, whatever layer was on the map."""
+    if species := st.session_state["species_picker"]:
+        state.notices().clear()
+        state.change(species=species, layer="species")
+
+
+def default_species(atlas: Atlas) -> str:
+    """A species most readers know, where the atlas has it; otherwise the one with most records."""
+    table = atlas.store.species
+    for familiar in ("Fagus sylvatica", "Quercus ilex", "Quercus rotundifolia"):
+        if (table["species"] == familiar).any():
+            return familiar
+    order = (
+        table["n_records"].astype(float).fillna(0) if "n_records" in table else pd.Series(0.0, table.index)
+    )
+    return str(table["species"].loc[order.idxmax()])
+
+
+def choose_window(atlas: Atlas) -> Bounds | None:
+    """Picker of the part drawn in fine cells; None is the whole atlas."""
+    places = resources.places_in(atlas.name, atlas.store.version)
+    value = state.view().window
+    options = ["", *(f"place:{name}" for name in places)]
+    if value.startswith("at:"):
+        options.insert(1, value)
+    if value not in options:
+        state.notice(say("unknown_place", value=value.partition(":")[2] or value))
+        value = state.change(window="").window
+    st.selectbox(
+        say("window"),
+        options,
+        format_func=_window_name,
+        key=state.fill("window_picker", value),
+        on_change=state.remember("window_picker", "window"),
+        help=say("window_help"),
+    )
+    if value.startswith("place:"):
+        return resources.padded(resources.place(value[6:]).bounds)
+    if value.startswith("at:"):
+        try:
+            longitude, latitude = (float(part) for part in value[3:].split(","))
+        except ValueError:
+            state.notice(say("unknown_place", value=value[3:]))
+            state.change(window="")
+            return None
+        half_width = _AROUND_DEG * 1.35 / max(0.2, float(np.cos(np.radians(latitude))))
+        return (
+            longitude - half_width,
+            latitude - _AROUND_DEG,
+            longitude + half_width,
+            latitude + _AROUND_DEG,
+        )
+    return None
+
+
+def _window_name(value: str) -> str:
+    if not value:
+        return say("whole_atlas")
+    return say("around_click") if value.startswith("at:") else value[6:]
+
+
+def choose_display(atlas: Atlas, layer: str) -> Display:
+    """Observed records, opacity, and what is greyed out."""
+    observed = st.toggle(say("show_observed"), key="show_observed", help=say("show_observed_help"))
+    with st.popover(say("display"), icon=":material/tune:", width="stretch"):
+        opacity = st.slider(say("opacity"), 20, 100, 90, 5, format="%d %%", key="opacity") / 100
+        cutoff, full_range = 0.0, False
+        if layer == "species":
+            cutoff = (
+                st.slider(
+                    say("cutoff"),
+                    0,
+                    60,
+                    _DEFAULT_CUTOFF_PERCENT,
+                    1,
+                    format="%d %%",
+                    key="cutoff",
+                    help=say("cutoff_help"),
+                )
+                / 100
+            )
+            full_range = st.toggle(say("full_scale"), key="full_scale", help=say("full_scale_help"))
+    return Display(observed, opacity, cutoff, full_range)
+
+
+@st.fragment
+def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, display: Display) -> None:
+    """The map, and beside it the species of the hexagon that was clicked; a click reruns only this part."""
+    values = resources.values_of(atlas.name, layer, species_id, cells)
+    scale = maps.scale_for(layer, values, display.cutoff, display.full_range)
+    observed = None
+    if display.observed:
+        observed = resources.observed_points(
+            atlas.name, atlas.store.version, species_id if layer == "species" else None
+        )
+    name = str(atlas.store.species["species"].iloc[species_id]) if layer == "species" else LAYERS[layer]
+    map_column, panel = st.columns([3.3, 1.15], gap="small")
+    with map_column, st.container(key="map_box"):
+        deck = maps.hexagon_map(
+            pd.DataFrame({"cell": cells.names, "value": values, "label": cells.labels}),
+            scale,
+            cells.bounds,
+            display.opacity,
+            observed,
+        )
+        event = st.pydeck_chart(
+            deck,
+            height=MAP_HEIGHT,
+            on_select="rerun",
+            selection_mode="single-object",
+            key="explore_map",
+            alt=say("map_alt", layer=name),
+        )
+        st.html(
+            maps.legend(
+                scale,
+                name,
+                cells.mean_area_km2,
+                frame.source_line(atlas),
+                observed is not None,
+                italic=layer == "species",
+            )
+        )
+    with panel, st.container(key="cell_panel", height=MAP_HEIGHT, border=False):
+        if layer == "species":
+            st.html(species_card(atlas, species_id))
+        chosen = event.selection.objects.get("cells", []) if event and event.selection else []
+        _cell_panel(atlas, str(chosen[0]["cell"]) if chosen else "")
+    if display.observed and observed is None:
+        st.caption(say("no_observed"))
+
+
+def _cell_panel(atlas: Atlas, cell_name: str) -> None:
+    """The most probable species of one hexagon."""
+    st.html(f'<div class="fs-panel-title">{say("cell_title")}</div>')
+    if not cell_name:
+        st.html(f'<p class="fs-note">{say("click_hint")}</p>')
+        return
+    try:
+        cell = resources.cell(atlas.name, atlas.store.version, cell_name, _N_PANEL_SPECIES)
+    except FlorascopeError as error:
+        st.html(f'<p class="fs-note">{html.escape(str(error))}</p>')
+        return
+    what = say("cell_single" if cell.n_cells == 1 else "cell_mean", n=cell.n_cells, area=cell.area_text)
+    st.html(f'<p class="fs-note">{what}<br>{cell.position}</p>{species_list(cell.species)}')
+    if cell.n_cells > 1 and st.button(
+        say("zoom_here"), icon=":material/zoom_in:", key="zoom_here", width="stretch"
+    ):
+        state.change(window=f"at:{cell.longitude:.3f},{cell.latitude:.3f}")
+        st.rerun()
+
+
+def species_card(atlas: Atlas, species_id: int) -> str:
+    """HTML of what the atlas knows about a species: names, family, records, flags with their source."""
+    row = atlas.store.species.iloc[species_id]
+    lines = [
+        f"{html.escape(str(row[key]))}"
+        for key in ("common_genus", "family")
+        if key in row and row[key] == row[key]
+    ]
+    flags = "".join(
+        f'<span class="fs-flag" title="{html.escape(source)}">{html.escape(label)}</span>'
+        for label, source in species_flags(row)
+    )
+    counts = []
+    if "n_records" in row:
+        counts.append(f"{numbers.number(float(row['n_records']))} records")
+    if "n_cells" in row:
+        counts.append(f"{numbers.number(float(row['n_cells']))} cells")
+    return (
+        f'<div class="fs-panel-title"><i>{html.escape(str(row["species"]))}</i></div>'
+        f'<p class="fs-note">{" · ".join(line for line in lines if line)}'
+        f"<br>{say('learned_from', counts=' in '.join(counts))}</p>{flags}"
+    )
+
+
+def species_flags(row: pd.Series) -> list[tuple[str, str]]:
+    """Labels of a species' legal and biogeographic flags, each with its source and date."""
+    source = " · ".join(
+        str(row[key]) for key in ("flag_source", "flag_date") if key in row and row[key] == row[key]
+    )
+    flags = []
+    if row.get("endemic") is not None and not pd.isna(row.get("endemic")) and bool(row.get("endemic")):
+        flags.append((say("flag_endemic"), source))
+    annexes = row.get("habitats_directive")
+    if isinstance(annexes, str) and annexes:
+        flags.append((f"{say('flag_habitats')} {annexes}".strip(), source))
+    if row.get("invasive_union_concern") is not None and bool(row.get("invasive_union_concern")):
+        flags.append((say("flag_invasive"), source))
+    return flags
+
+
+def species_list(species: list[tuple[str, float]]) -> str:
+    """HTML list of species with a bar for each probability."""
+    lines = [
+        f"<i>{html.escape(name)}</i><span class='fs-value'>{numbers.percent(p)}</span>"
+        f"<div class='fs-bar'><span style='width:{100 * p:.1f}%'></span></div>"
+        for name, p in species
+    ]
+    return f'<div class="fs-list">{"".join(lines)}</div>'
+
+
+def below_map(
+    atlas: Atlas, layer: str, species_id: int, cells: MapCells, page_fields: tuple[str, ...]
+) -> None:
+    """One sentence on the layer and its limit; the table twin, its download and the link."""
+    text, buttons = st.columns([3, 1.6], vertical_alignment="center")
+    species = str(atlas.store.species["species"].iloc[species_id])
+    sentence = say(
+        f"about_{layer}",
+        species=f"<i>{species}</i>",
+        n_species=numbers.number(atlas.store.n_species),
+        area=numbers.number(resources.fine_area_km2(atlas.name, atlas.store.version)),
+        source=html.escape(str(atlas.card.get("data_title", atlas.title))),
+    )
+    if cells.resolution < atlas.store.resolution:
+        sentence += " " + say("coarse_note")
+    text.html(f'<p class="fs-note" data-testid="layer-sentence">{sentence}</p>')
+    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
+        show_table = st.toggle(say("table"), key="show_table")
+        name = species if layer == "species" else layer
+        stem = numbers.file_stem(
+            atlas.name, name, _window_name(state.view().window), str(atlas.store.version)[:8]
+        )
+        st.download_button(
+            say("download_short"),
+            data=lambda: map_table(atlas, layer, species_id, cells).to_csv(index=False),
+            file_name=f"{stem}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download_map_table",
+        )
+        with st.popover(say("share"), icon=":material/link:"):
+            st.caption(say("share_text"))
+            st.code(state.share_link(page_fields), language=None, wrap_lines=True)
+    if show_table:
+        table = map_table(atlas, layer, species_id, cells)
+        st.caption(say("table_caption", n=numbers.number(len(table))))
+        column = table.columns[-1]
+        st.dataframe(
+            table,
+            hide_index=True,
+            height=320,
+            key="map_table",
+            column_config={
+                column: st.column_config.NumberColumn(
+                    LAYER_UNITS[layer].capitalize(), format="percent" if layer == "species" else "%.3f"
+                )
+            },
+        )
+
+
+def map_table(atlas: Atlas, layer: str, species_id: int, cells: MapCells) -> pd.DataFrame:
+    """The drawn hexagons as a table, highest first: H3 cell, longitude, latitude, value."""
+    values = resources.values_of(atlas.name, layer, species_id, cells)
+    table = pd.DataFrame(
+        {
+            "h3_cell": cells.names,
+            "longitude": cells.lonlat[:, 0].round(5),
+            "latitude": cells.lonlat[:, 1].round(5),
+            "probability" if layer == "species" else layer: values,
+        }
+    )
+    return table.sort_values(table.columns[-1], ascending=False, kind="stable", ignore_index=True)

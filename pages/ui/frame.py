@@ -1,0 +1,91 @@
+"""What surrounds every page: style sheet, notices about a link, the choice of an atlas, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui import palette, resources, state
+from pages.ui.messages import say
+from sdm_core import config
+from sdm_core.errors import FlorascopeError
+
+if TYPE_CHECKING:
+    from sdm_core.registry import Atlas
+
+_STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+_LIGHT = {
+    "ink": "#1d2823",
+    "muted": "#55625c",
+    "line": "#d5dbd5",
+    "page": "#fcfcfa",
+    "panel": "rgba(255,255,255,0.94)",
+    "raised": "#ffffff",
+    "track": "#e3e8e3",
+    "accent": "#1f6f54",
+    "accent-fill": "#1f6f54",
+}
+_DARK = {
+    "ink": "#e6ece8",
+    "muted": "#a3b0aa",
+    "line": "#33403b",
+    "page": "#111715",
+    "panel": "rgba(22,30,27,0.94)",
+    "raised": "#18211e",
+    "track": "#2b3733",
+    "accent": "#7fd1b0",
+    "accent-fill": "#2a7d5f",
+}
+
+
+def style() -> None:
+    """Put the style sheet and the theme's colours on the page."""
+    colours = {**(_DARK if palette.is_dark() else _LIGHT), "sea": palette.inks().sea}
+    variables = "".join(f"--fs-{name}:{value};" for name, value in colours.items())
+    st.html(f"<style>:root{{{variables}}}{_STYLE}</style>")
+
+
+def show_notices() -> None:
+    """Say what of a link could not be followed."""
+    for sentence in state.notices():
+        st.warning(sentence, icon=":material/link_off:")
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """Show the sentence of a refusal and stop there; what the user chose stays as it is."""
+    try:
+        yield
+    except FlorascopeError as error:
+        st.error(str(error), icon=":material/error:")
+        st.stop()
+
+
+def choose_atlas() -> Atlas:
+    """Picker of the installed atlases; stops the page with help when there is none."""
+    names = resources.atlas_names()
+    if not names:
+        st.subheader(say("no_atlas_title"))
+        st.info(say("no_atlas", folders=", ".join(f"`{folder}`" for folder in config.ATLAS_DIRS)))
+        st.stop()
+    name = state.settle_choice("atlas", names, names[0], "unknown_atlas", resources.atlas_title)
+    st.selectbox(
+        say("atlas"),
+        names,
+        format_func=resources.atlas_title,
+        key=state.fill("atlas_picker", name),
+        on_change=state.remember("atlas_picker", "atlas"),
+    )
+    return resources.open_atlas(name)
+
+
+def source_line(atlas: Atlas) -> str:
+    """Atlas, version of the model and date, as every map and file states them."""
+    parts = [atlas.title, f"version {str(atlas.store.version)[:8]}"]
+    if date := str(atlas.card.get("date", ""))[:10]:
+        parts.append(date)
+    return " · ".join(parts)

@@ -1,0 +1,303 @@
+"""Hexagon maps with pydeck, and the map to draw on with Leaflet; both work without the internet."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from pages.ui import palette
+from pages.ui.messages import LAYER_UNITS, say
+from pages.ui.numbers import layer_value, number
+from pages.ui.routes import basemap_url
+
+if TYPE_CHECKING:
+    import pydeck as pdk
+
+Bounds = tuple[float, float, float, float]
+
+#: Kilometres per degree of latitude.
+_KM_PER_DEGREE = 111.195
+#: Width and height, in pixels, that a first view must fit into.
+_FIT_PIXELS = (700, 500)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values become colours: the ends of the ramp and the value below which cells are grey."""
+
+    layer: str
+    low: float
+    high: float
+    cutoff: float
+
+
+def base_path() -> str:
+    """The path the server lives under, empty by default."""
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
+def fit(bounds: Bounds, pixels: tuple[int, int] = _FIT_PIXELS) -> tuple[float, float, float]:
+    """Centre longitude, centre latitude and Web-Mercator zoom that show all of `bounds`."""
+    west, south, east, north = bounds
+    south, north = max(south, -85.0), min(north, 85.0)
+
+    def mercator(latitude: float) -> float:
+        return math.degrees(math.log(math.tan(math.pi / 4 + math.radians(latitude) / 2)))
+
+    width, height = max(east - west, 0.02), max(mercator(north) - mercator(south), 0.02)
+    zoom = min(math.log2(pixels[0] * 360 / (512 * width)), math.log2(pixels[1] * 360 / (512 * height)))
+    middle = (mercator(south) + mercator(north)) / 2
+    latitude = math.degrees(2 * math.atan(math.exp(math.radians(middle))) - math.pi / 2)
+    return (west + east) / 2, latitude, round(min(zoom, 11.0), 2)
+
+
+def nice_ceiling(value: float) -> float:
+    """The next of 1, 1.5, 2, 3, 4, 5, 7.5 × 10ⁿ at or above a positive value."""
+    if not math.isfinite(value) or value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 7.5, 10) if step * power >= value * (1 - 1e-9))
+
+
+def scale_for(layer: str, values: NDArray[np.floating], cutoff: float, full_range: bool) -> Scale:
+    """Ends of the ramp for these values: rounded outwards, so that the legend reads easily."""
+    finite = values[np.isfinite(values)]
+    top = float(finite.max()) if finite.size else 1.0
+    if layer == "species":
+        return Scale(layer, 0.0, 1.0 if full_range else min(1.0, nice_ceiling(top)), cutoff)
+    if layer == "richness":
+        return Scale(layer, 0.0, nice_ceiling(top), cutoff)
+    low, high = (float(np.quantile(finite, q)) for q in (0.01, 1.0)) if finite.size else (0.0, 1.0)
+    step = 0.1 if layer == "shannon" else 0.005
+    return Scale(layer, math.floor(low / step) * step, math.ceil(high / step) * step, cutoff)
+
+
+def hexagon_map(
+    frame: pd.DataFrame,
+    scale: Scale,
+    bounds: Bounds,
+    opacity: float = 0.9,
+    observed: pd.DataFrame | None = None,
+    outline: dict[str, Any] | None = None,
+    chosen: str = "",
+) -> pdk.Deck:
+    """Deck of one hexagon layer over the base map.
+
+    frame: columns `cell` (H3 name), `value`, `label` (HTML lines for the tooltip). observed: columns
+    `longitude`, `latitude`, `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring.
+    """
+    import pydeck as pdk
+
+    ink = palette.inks()
+    colours = palette.colours(
+        scale.layer, frame["value"].to_numpy(float), scale.low, scale.high, scale.cutoff, ink.faint
+    )
+    values = [layer_value(scale.layer, value) for value in frame["value"].tolist()]
+    unit = LAYER_UNITS[scale.layer]
+    rows = [
+        {"cell": cell, "c": colour, "t": f"<b>{value}</b> {unit}{label}"}
+        for cell, colour, value, label in zip(
+            frame["cell"].tolist(), colours.tolist(), values, frame["label"].tolist(), strict=True
+        )
+    ]
+    longitude, latitude, zoom = fit(bounds)
+    root = base_path()
+    layers = [
+        pdk.Layer(
+            "GeoJsonLayer",
+            data=pdk.types.String(basemap_url("land", root)),
+            id="land",
+            filled=True,
+            stroked=False,
+            get_fill_color=list(ink.land),
+        ),
+        pdk.Layer(
+            "H3HexagonLayer",
+            data=rows,
+            id="cells",
+            get_hexagon="cell",
+            get_fill_color="c",
+            high_precision=True,
+            filled=True,
+            stroked=False,
+            extruded=False,
+            opacity=opacity,
+            pickable=True,
+            auto_highlight=True,
+            highlight_color=[255, 255, 255, 90],
+        ),
+        pdk.Layer(
+            "GeoJsonLayer",
+            data=pdk.types.String(basemap_url("countries", root)),
+            id="countries",
+            filled=False,
+            stroked=True,
+            get_line_color=list(ink.border),
+            line_width_min_pixels=0.7,
+            line_width_max_pixels=1.2,
+        ),
+    ]
+    if observed is not None and len(observed):
+        layers.append(_observed_layer(observed, ink))
+    if outline is not None:
+        layers.append(
+            pdk.Layer(
+                "GeoJsonLayer",
+                data=outline,
+                id="outline",
+                filled=False,
+                stroked=True,
+                get_line_color=list(ink.outline),
+                line_width_min_pixels=2,
+                line_width_max_pixels=3,
+            )
+        )
+    if chosen:
+        layers.append(
+            pdk.Layer(
+                "H3HexagonLayer",
+                data=[{"cell": chosen}],
+                id="chosen",
+                get_hexagon="cell",
+                high_precision=True,
+                filled=False,
+                stroked=True,
+                extruded=False,
+                get_line_color=list(ink.outline),
+                line_width_min_pixels=2.5,
+            )
+        )
+    layers += scale_bar(bounds, ink)
+    return pdk.Deck(
+        layers=layers,
+        initial_view_state=pdk.ViewState(
+            longitude=longitude, latitude=latitude, zoom=zoom, min_zoom=1, max_zoom=12
+        ),
+        map_provider=None,
+        tooltip={"html": "{t}", "style": TOOLTIP_STYLE},
+    )
+
+
+TOOLTIP_STYLE = {
+    "backgroundColor": "rgba(20,28,26,0.94)",
+    "color": "#f3f6f4",
+    "fontSize": "12.5px",
+    "lineHeight": "1.45",
+    "padding": "8px 10px",
+    "borderRadius": "8px",
+    "maxWidth": "300px",
+}
+
+
+def _observed_layer(observed: pd.DataFrame, ink: palette.Inks) -> pdk.Layer:
+    """Circles whose area grows with the number of records."""
+    import pydeck as pdk
+
+    counts = observed["n_records"].to_numpy(float)
+    largest = max(float(np.quantile(counts, 0.98)), 1.0)
+    radius = 1.5 + 6.5 * np.sqrt(np.clip(counts / largest, 0, 1))
+    rows = [
+        {"p": [lon, lat], "r": size, "t": f"<b>{number(count)}</b> records observed near here"}
+        for lon, lat, size, count in zip(
+            observed["longitude"].round(4).tolist(),
+            observed["latitude"].round(4).tolist(),
+            radius.round(2).tolist(),
+            counts.tolist(),
+            strict=True,
+        )
+    ]
+    return pdk.Layer(
+        "ScatterplotLayer",
+        data=rows,
+        id="observed",
+        get_position="p",
+        get_radius="r",
+        radius_units=pdk.types.String("pixels"),
+        filled=True,
+        stroked=True,
+        get_fill_color=list(ink.observed),
+        get_line_color=list(ink.observed_rim),
+        line_width_min_pixels=1,
+        pickable=False,
+    )
+
+
+def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
+    """A bar of a round length in the lower right of `bounds`: it lies on the map, so it stays true at any zoom."""
+    import pydeck as pdk
+
+    west, south, east, north = bounds
+    latitude = south + 0.005 * (north - south)
+    km_per_degree = _KM_PER_DEGREE * math.cos(math.radians(latitude))
+    target = (east - west) * km_per_degree / 5
+    power = 10.0 ** math.floor(math.log10(max(target, 0.1)))
+    length = next((step * power for step in (5, 2, 1) if step * power <= target), power)
+    right = east - 0.02 * (east - west)
+    left = right - length / km_per_degree
+    tick = 0.008 * (north - south)
+    path = [[left, latitude + tick], [left, latitude], [right, latitude], [right, latitude + tick]]
+    return [
+        pdk.Layer(
+            "PathLayer",
+            data=[{"path": path}],
+            id="scale-bar",
+            get_path="path",
+            get_color=list(ink.label),
+            width_units=pdk.types.String("pixels"),
+            get_width=2,
+        ),
+        pdk.Layer(
+            "TextLayer",
+            data=[{"p": [(left + right) / 2, latitude], "text": f"{length:g} km"}],
+            id="scale-text",
+            get_position="p",
+            get_text="text",
+            get_size=13,
+            get_color=list(ink.label),
+            get_alignment_baseline=pdk.types.String("bottom"),
+            font_family=pdk.types.String("Source Sans, Source Sans Pro, sans-serif"),
+            font_settings={"sdf": True},
+            outline_width=3,
+            outline_color=list(ink.land),
+            get_pixel_offset=[0, -4],
+        ),
+    ]
+
+
+def legend(
+    scale: Scale, name: str, hexagon_km2: float, source: str, show_observed: bool, italic: bool
+) -> str:
+    """HTML of the legend: name, unit, ramp with its ends, swatches, and the line that says where it comes from."""
+    ink = palette.inks()
+    title = f"<i>{html.escape(name)}</i>" if italic else html.escape(name)
+    middle = (scale.low + scale.high) / 2
+    ends = "".join(f"<span>{layer_value(scale.layer, v)}</span>" for v in (scale.low, middle, scale.high))
+    swatches = []
+    if scale.cutoff > scale.low:
+        label = say("legend_cutoff", value=layer_value(scale.layer, scale.cutoff))
+        swatches.append(f'<span class="fs-swatch" style="background:{palette.css(ink.faint)}"></span>{label}')
+    swatches.append(
+        f'<span class="fs-swatch fs-none" style="background:{palette.css(ink.land)}"></span>{say("legend_missing")}'
+    )
+    if show_observed:
+        swatches.append(
+            f'<span class="fs-dot" style="background:{palette.css(ink.observed)};'
+            f'border-color:{palette.css(ink.observed_rim)}"></span>{say("legend_observed")}'
+        )
+    return (
+        f'<div class="fs-legend" role="note"><div class="fs-legend-name">{title}</div>'
+        f'<div class="fs-legend-unit">{LAYER_UNITS[scale.layer]}</div>'
+        f'<div class="fs-ramp" style="background:{palette.css_ramp(scale.layer)}"></div>'
+        f'<div class="fs-ends">{ends}</div>'
+        f'<div class="fs-keys">{"".join(f"<span>{swatch}</span>" for swatch in swatches)}</div>'
+        f'<div class="fs-source">{say("legend_hexagon", area=number(hexagon_km2, 0 if hexagon_km2 >= 10 else 1))}'
+        f"<br>{html.escape(source)}</div></div>"
+    )

@@ -1,0 +1,167 @@
+"""Every sentence the pages say, in one place and ready for translation.
+
+`say(key, **values)` gives the sentence; a translation is one more dictionary with the same keys.
+"""
+
+from __future__ import annotations
+
+ENGLISH: dict[str, str] = {
+    "title": "Florascope",
+    "tagline": "Where plants are predicted, and how far to trust it",
+    # address bar
+    "unknown_atlas": "The link asks for the atlas “{value}”, which is not installed; showing {shown} instead.",
+    "unknown_layer": "The link asks for the layer “{value}”, which does not exist; showing {shown} instead.",
+    "unknown_species": (
+        "The link asks for “{value}”, which is not a species of this atlas; showing {shown} instead."
+    ),
+    "unknown_rule": "The link asks for the rule “{value}”, which does not exist; using {shown} instead.",
+    "unknown_place": "The link asks for “{value}”, which is not a known place; showing the whole atlas instead.",
+    "unreadable_region": "The area in the link cannot be read ({reason}) Choose one here instead.",
+    # no atlas
+    "no_atlas_title": "No atlas is installed yet",
+    "no_atlas": (
+        "Florascope looks for atlases in {folders}. Put one there, or build one with "
+        "`python -m sdm_core train assets/configs/european-trees.toml`, then reload this page."
+    ),
+    # explore
+    "atlas": "Atlas",
+    "layer": "Layer",
+    "find_species": "Find a species",
+    "find_species_help": "Type a scientific name (“Fagus”) or an English name of the genus (“beech”).",
+    "species_placeholder": "Type a name, for example Fagus or beech",
+    "window": "Look closer at",
+    "window_help": (
+        "The whole atlas is drawn with coarser hexagons, so that the browser stays quick. "
+        "Choose a place, or click a hexagon, to see the finest ones."
+    ),
+    "whole_atlas": "Whole atlas",
+    "around_click": "Around the chosen cell",
+    "display": "Display",
+    "show_observed": "Observed records",
+    "show_observed_help": "Circles: how many records the model learned from, never mixed into the colours.",
+    "no_observed": "This atlas carries no observed records for this layer.",
+    "opacity": "Opacity of the hexagons",
+    "cutoff": "Grey out below",
+    "cutoff_help": "Cells below this value turn pale grey, so that faint predictions do not pass for a range.",
+    "full_scale": "Same colours for all species (0–100 %)",
+    "full_scale_help": "Off: the ramp ends at the highest value drawn here, as the legend says.",
+    "legend_cutoff": "below {value}",
+    "legend_missing": "no prediction",
+    "legend_observed": "records observed",
+    "legend_hexagon": "hexagon ≈ {area} km²",
+    "click_hint": "Click a hexagon to read its species.",
+    "learned_from": "Learned from {counts}.",
+    "flag_endemic": "endemic",
+    "flag_habitats": "Habitats Directive",
+    "flag_invasive": "invasive, Union concern",
+    "cell_title": "This hexagon",
+    "cell_mean": "Mean over {n} cells of {area} km²",
+    "cell_single": "One cell of {area} km²",
+    "zoom_here": "Finest cells around here",
+    "table": "Table",
+    "table_caption": "The {n} hexagons of the map, highest first.",
+    "download_short": "CSV",
+    "share": "Share",
+    "share_text": "This link restores atlas, layer, species and area:",
+    "map_alt": "Hexagon map of {layer}; its values are in the table below the map.",
+    "about_species": (
+        "Calibrated probability that {species} is recorded in a {area} km² cell, learned from climate, terrain and "
+        "{source}: it shows where conditions suit the species, not how abundant it is, and recent planting or "
+        "loss is invisible to it."
+    ),
+    "about_richness": (
+        "Expected number of the atlas's {n_species} species in a {area} km² cell (the sum of their calibrated "
+        "probabilities): species with too few records are not counted, so it is a floor, not a full flora."
+    ),
+    "about_shannon": (
+        "Shannon index (natural logarithm) of the predicted shares of species in a {area} km² cell: it measures "
+        "evenness of predicted occurrence, not of abundance."
+    ),
+    "about_simpson": (
+        "Gini–Simpson index (1 − Σq²) of the predicted shares of species in a {area} km² cell: it measures "
+        "evenness of predicted occurrence, and saturates near 1 in rich cells."
+    ),
+    "coarse_note": "Each hexagon drawn is the area-weighted mean of its cells.",
+    # region
+    "step_choose": "Choose an area",
+    "step_read": "Read",
+    "step_take": "Take away",
+    "region_empty": "Draw an area on the map, or try",
+    "mode_draw": "Draw",
+    "mode_place": "Place",
+    "mode_upload": "Upload",
+    "mode_cells": "Click cells",
+    "draw_hint": "Use the polygon or rectangle tool at the left of the map; close the outline to read it.",
+    "cells_hint": "Click on the map to add or remove hexagons, then read them together.",
+    "cell_size": "Size of a hexagon",
+    "cells_chosen": "{n} hexagons chosen",
+    "cells_none": "No hexagon chosen yet",
+    "read_cells": "Read these hexagons",
+    "clear_cells": "Start again",
+    "place_label": "Place or country",
+    "place_placeholder": "Type a name, for example Pyrenees or Slovenia",
+    "upload_label": "GeoJSON, GeoPackage, KML or zipped shapefile, up to 50 MB",
+    "upload_hint": "The file needs a coordinate system; all its polygons together become one area.",
+    "change_area": "Change area",
+    "keep_area": "Back to {name}",
+    "reading": "Reading the cells of {name} …",
+    "rule": "From probabilities to a species list",
+    "rule_help": "How the list of expected species of a cell is drawn from its probabilities; α and γ follow from it.",
+    "threshold": "Present from",
+    "top_k": "Species per cell",
+    "species_table": "Species",
+    "search_table": "Filter by name or family",
+    "only": "Only",
+    "map_shows": "Map shows",
+    "details": "All numbers, with their definitions",
+    "trust_title": "How far to trust this",
+    "take_title": "Take it away",
+    "formats": "Formats",
+    "prepare": "Prepare the report",
+    "preparing": "Writing the report …",
+    "ready": "Ready in {seconds} s. The files carry place, atlas and date in their names.",
+    "download_zip": "Everything (ZIP)",
+    "download_one": "Download {name}",
+    "download_species": "Species table (CSV)",
+    "region_not_in_link": (
+        "This outline has too many corners to fit in a link; send the file {name} along with it."
+    ),
+    "screening": (
+        "Screening only: predicted suitability does not replace a survey, and a species missing from the list may "
+        "still grow here."
+    ),
+    # general
+    "broken": "Something went wrong here that should not have. Your choices are kept; reload the page to go on.",
+    "limits_link": "Limits and proper use",
+}
+
+LAYERS: dict[str, str] = {
+    "species": "Species",
+    "richness": "Richness",
+    "shannon": "Shannon",
+    "simpson": "Simpson",
+}
+LAYER_UNITS: dict[str, str] = {
+    "species": "probability of presence",
+    "richness": "species expected per cell",
+    "shannon": "Shannon index H′ (nats)",
+    "simpson": "Gini–Simpson index 1 − D",
+}
+RULES: dict[str, str] = {
+    "sse": "Expected number (SSE)",
+    "threshold": "Fixed threshold",
+    "top_k": "Top K",
+    "max_exp": "Best expected F1 (MaxExp)",
+}
+RULE_HELP: dict[str, str] = {
+    "sse": "In each cell the k most probable species, k being the expected number Σp.",
+    "threshold": "In each cell every species at or above one probability.",
+    "top_k": "In each cell the K most probable species.",
+    "max_exp": "In each cell the set with the best expected F1 score.",
+}
+
+
+def say(key: str, **values: object) -> str:
+    """The sentence of this name, with its values filled in."""
+    sentence = ENGLISH[key]
+    return sentence.format(**values) if values else sentence

@@ -1,0 +1,55 @@
+"""Numbers as people read them: sensible digits, thin spaces, unit after a no-break space."""
+
+from __future__ import annotations
+
+import math
+
+THIN_SPACE = "\u202f"
+
+
+def number(value: float | None, digits: int = 0, unit: str = "") -> str:
+    """`12 345`, `0.62` or `–` for a missing value, with the unit if one is given."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:,.{digits}f}".replace(",", THIN_SPACE)
+    return f"{text}{THIN_SPACE}{unit}" if unit else text
+
+
+def percent(probability: float | None) -> str:
+    """A probability as `42 %`, `3.1 %` or `< 0.1 %`."""
+    if probability is None or not math.isfinite(probability):
+        return "–"
+    if probability == 0:
+        return f"0{THIN_SPACE}%"
+    if probability < 0.001:
+        return f"<{THIN_SPACE}0.1{THIN_SPACE}%"
+    digits = 1 if probability < 0.0995 else 0
+    text = f"{100 * probability:.{digits}f}".removesuffix(".0")
+    return f"{text}{THIN_SPACE}%"
+
+
+def interval(value: float | None, low: float | None, high: float | None, digits: int = 0) -> str:
+    """`42 (35–51)`; without bounds just the value."""
+    if low is None or high is None:
+        return number(value, digits)
+    return f"{number(value, digits)} ({number(low, digits)}–{number(high, digits)})"
+
+
+def area(km2: float | None) -> str:
+    """An area in km², with decimals only where it is small."""
+    if km2 is None:
+        return "–"
+    return number(km2, 2 if km2 < 10 else 1 if km2 < 100 else 0, "km²")
+
+
+def layer_value(layer: str, value: float) -> str:
+    """A value of a map layer as its legend and tooltip write it."""
+    if layer == "species":
+        return percent(value)
+    return number(value, 1 if layer == "richness" else 2 if layer == "shannon" else 3)
+
+
+def file_stem(*parts: str) -> str:
+    """A file name of plain letters, digits and dashes from a place, an atlas and a date."""
+    cleaned = ("".join(letter if letter.isalnum() else "-" for letter in part.lower()) for part in parts)
+    return "_".join("-".join(filter(None, part.split("-")))[:60] or "area" for part in cleaned)

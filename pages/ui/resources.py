@@ -1,0 +1,320 @@
+"""Everything the pages load or compute more than once: the only place with Streamlit's caches, all bounded.
+
+Each key holds what decides the result (atlas name and version, layer, resolution, window, rule); what is
+cached is shared between sessions and never changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from pages.ui.numbers import number, percent
+from sdm_core import config
+
+if TYPE_CHECKING:
+    from sdm_core.indicators import RegionSummary
+    from sdm_core.regions import Region
+    from sdm_core.registry import Atlas
+
+Bounds = tuple[float, float, float, float]
+
+#: Species named in the tooltip of a hexagon.
+N_TOOLTIP_SPECIES = 5
+_CHUNK_ELEMENTS = 4_000_000
+_MARGIN = 0.03
+
+
+@dataclass(frozen=True)
+class MapCells:
+    """The hexagons of one map: H3 names, resolution, mean area, extent, and the five best species of each."""
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    cells: NDArray[np.uint64]
+    names: list[str]
+    lonlat: NDArray[np.float64]
+    labels: list[str]
+    resolution: int
+    mean_area_km2: float
+    bounds: Bounds
+
+
+@st.cache_data(ttl=30, max_entries=1, show_spinner=False)
+def atlas_names() -> list[str]:
+    """Names of the installed atlases; looked up again every half minute."""
+    from sdm_core import registry
+
+    return registry.list_atlases()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the atlas …")
+def open_atlas(name: str) -> Atlas:
+    """An atlas with its memory-mapped store; the first time it is unpacked and checked."""
+    from sdm_core import registry
+
+    return registry.open_atlas(name)
+
+
+@st.cache_data(ttl=300, max_entries=8, show_spinner=False)
+def atlas_title(name: str) -> str:
+    """The title of an atlas for pickers."""
+    return open_atlas(name).title
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def species_labels(name: str, version: str) -> dict[str, str]:
+    """Scientific name → what the picker shows and searches: the name, the English genus, the family."""
+    table = open_atlas(name).store.species
+    genus = table["common_genus"].fillna("") if "common_genus" in table else [""] * len(table)
+    return {
+        species: f"{species} · {common}" if common else str(species)
+        for species, common in zip(table["species"], genus, strict=True)
+    }
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def place_names() -> list[str]:
+    """Names of places and countries a region can be chosen by."""
+    from sdm_core import regions
+
+    return getattr(regions, "place_names", list)()
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def place(name: str) -> Region:
+    """The region of a place name."""
+    from sdm_core import regions
+
+    return regions.region_from_place(name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def places_in(name: str, version: str) -> list[str]:
+    """Names of places that lie in an atlas, for its close views."""
+    west, south, east, north = atlas_bounds(name, version)
+    found = []
+    for title in place_names():
+        place_west, place_south, place_east, place_north = place(title).bounds
+        middle = ((place_west + place_east) / 2, (place_south + place_north) / 2)
+        if west <= middle[0] <= east and south <= middle[1] <= north:
+            found.append(title)
+    return found
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def atlas_bounds(name: str, version: str) -> Bounds:
+    """West, south, east and north of an atlas."""
+    lonlat = np.asarray(open_atlas(name).store.lonlat)
+    (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
+    return float(west), float(south), float(east), float(north)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def fine_area_km2(name: str, version: str) -> float:
+    """Mean area of the finest cells of an atlas."""
+    return float(np.asarray(open_atlas(name).store.area_ha, dtype=np.float64).mean() / 100)
+
+
+def padded(bounds: Bounds, share: float = 0.06) -> Bounds:
+    """Bounds with a margin on every side."""
+    west, south, east, north = bounds
+    east_west, north_south = share * (east - west), share * (north - south)
+    return west - east_west, south - north_south, east + east_west, north + north_south
+
+
+@dataclass(frozen=True)
+class CellSpecies:
+    """One hexagon and its most probable species."""
+
+    n_cells: int
+    area_text: str
+    longitude: float
+    latitude: float
+    position: str
+    species: list[tuple[str, float]]
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def cell(name: str, version: str, cell_name: str, n_species: int) -> CellSpecies:
+    """The most probable species of a hexagon: means over its cells where it is coarser than the atlas."""
+    from sdm_core import regions
+
+    store = open_atlas(name).store
+    index = regions.strings_to_cells([cell_name])
+    rows = store.rows_under(int(index[0]))
+    longitude, latitude = (float(degrees) for degrees in regions.cells_to_lonlat(index)[0])
+    names = store.species["species"]
+    top = store.cell_top(int(index[0]), n_species)
+    return CellSpecies(
+        n_cells=len(rows),
+        area_text=number(fine_area_km2(name, version)),
+        longitude=longitude,
+        latitude=latitude,
+        position=regions.format_lonlat(longitude, latitude),
+        species=[(str(names.iloc[species_id]), p) for species_id, p in top],
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner="Reading the hexagons …")
+def map_cells(name: str, version: str, window: Bounds | None) -> MapCells:
+    """The hexagons that fill a window (or the whole atlas), as fine as `config.MAX_MAP_CELLS` allows."""
+    store = open_atlas(name).store
+    lonlat = np.asarray(store.lonlat)
+    if window is None:
+        rows = np.arange(store.n_cells)
+    else:
+        west, south, east, north = window
+        inside = (
+            (lonlat[:, 0] >= west)
+            & (lonlat[:, 0] <= east)
+            & (lonlat[:, 1] >= south)
+            & (lonlat[:, 1] <= north)
+        )
+        rows = np.flatnonzero(inside)
+    return _cells_of_rows(store, rows, window)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def region_cells(
+    name: str, version: str, region_key: str, _rows: NDArray[np.int64], bounds: Bounds
+) -> MapCells:
+    """The hexagons of a region, as fine as `config.MAX_MAP_CELLS` allows."""
+    return _cells_of_rows(open_atlas(name).store, _rows, bounds)
+
+
+def _cells_of_rows(store: Any, rows: NDArray[np.int64], bounds: Bounds | None) -> MapCells:
+    from sdm_core import regions
+
+    cells = np.asarray(store.cells)[rows]
+    resolution, parents, starts = store.resolution, cells, np.arange(len(rows))
+    while len(parents) > config.MAX_MAP_CELLS and resolution > 1:
+        resolution -= 1
+        of_row = regions.cells_to_parents(cells, resolution)
+        starts = np.flatnonzero(np.r_[True, of_row[1:] != of_row[:-1]])
+        parents = of_row[starts]
+    lonlat = regions.cells_to_lonlat(parents) if len(parents) else np.zeros((0, 2))
+    hectares = np.asarray(store.area_ha, dtype=np.float64)[rows]
+    if bounds is None:
+        margin = _MARGIN * np.ptp(lonlat, axis=0)
+        (west, south), (east, north) = lonlat.min(axis=0) - margin, lonlat.max(axis=0) + margin
+        bounds = (float(west), float(south), float(east), float(north))
+    return MapCells(
+        rows=rows,
+        starts=starts,
+        cells=parents,
+        names=regions.cells_to_strings(parents),
+        lonlat=lonlat,
+        labels=_top_labels(store, rows, starts, hectares),
+        resolution=resolution,
+        mean_area_km2=float(regions.cell_area_km2(parents).mean()) if len(parents) else float("nan"),
+        bounds=bounds,
+    )
+
+
+def _top_labels(
+    store: Any, rows: NDArray[np.int64], starts: NDArray[np.int64], hectares: NDArray[np.float64]
+) -> list[str]:
+    """Tooltip lines of each hexagon: its most probable species and their area-weighted mean probabilities."""
+    names = [f" <i>{species}</i>" for species in store.species["species"]]
+    n_top = min(N_TOOLTIP_SPECIES, store.n_species)
+    ends = np.r_[starts[1:], len(rows)]
+    per_parent = max(1, int(np.ceil(len(rows) / max(1, len(starts)))))
+    step = max(1, _CHUNK_ELEMENTS // (store.n_species * per_parent))
+    labels: list[str] = []
+    for first in range(0, len(starts), step):
+        last = min(first + step, len(starts))
+        block = rows[starts[first] : ends[last - 1]]
+        codes = store.codes[block]
+        if len(starts) == len(rows):
+            strength = codes
+            probability_of = _probability_of_code()
+        else:
+            weight = hectares[starts[first] : ends[last - 1], None].astype(np.float32)
+            squares = codes.astype(np.float32) ** 2 * weight
+            offsets = starts[first:last] - starts[first]
+            strength = np.add.reduceat(squares, offsets) / np.add.reduceat(weight, offsets) / 65025
+            probability_of = None
+        best = np.argpartition(strength, -n_top, axis=1)[:, -n_top:]
+        values = np.take_along_axis(strength, best, axis=1)
+        order = np.argsort(-values.astype(np.float32), axis=1, kind="stable")
+        best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
+        chances = probability_of[values] if probability_of is not None else values
+        labels += [
+            "".join(f"<br>{percent(p)}{names[s]}" for s, p in zip(ids, chance, strict=True) if p > 0)
+            for ids, chance in zip(best.tolist(), chances.tolist(), strict=True)
+        ]
+    return labels
+
+
+def _probability_of_code() -> NDArray[np.float64]:
+    from sdm_core import prediction
+
+    return np.asarray(prediction.decode(np.arange(256, dtype=np.uint8)), dtype=np.float64)
+
+
+def values_of(name: str, layer: str, species_id: int, cells: MapCells) -> NDArray[np.float64]:
+    """One value per hexagon of a map: the layer itself, or its area-weighted mean where hexagons are coarser."""
+    store = open_atlas(name).store
+    if layer == "species":
+        values = _probability_of_code()[store.species_map(species_id)[cells.rows]]
+    else:
+        values = np.asarray(store.layer(layer)[cells.rows], dtype=np.float64)
+    if len(cells.starts) == len(cells.rows):
+        return values
+    weights = np.asarray(store.area_ha, dtype=np.float64)[cells.rows]
+    known = np.isfinite(values)
+    weights = np.where(known, weights, 0.0)
+    total = np.add.reduceat(np.where(known, values, 0.0) * weights, cells.starts)
+    with np.errstate(invalid="ignore"):
+        return total / np.add.reduceat(weights, cells.starts)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def observed_points(name: str, version: str, species_id: int | None) -> pd.DataFrame | None:
+    """Observed records per coarse cell, of one species or of all: longitude, latitude, n_records."""
+    from sdm_core import regions
+
+    store = open_atlas(name).store
+    table = store.observed if species_id is None else store.observed_species(species_id)
+    if table is None:
+        return None
+    centres = regions.cells_to_lonlat(table["cell"].to_numpy(np.uint64)) if len(table) else np.zeros((0, 2))
+    return pd.DataFrame(
+        {"longitude": centres[:, 0], "latitude": centres[:, 1], "n_records": table["n_records"].to_numpy()}
+    )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def region_rows(
+    name: str, version: str, region_hash: str, _region: Region
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Rows of the atlas inside a region, and notes on how they were chosen."""
+    from sdm_core import regions
+
+    store = open_atlas(name).store
+    rows, notes = regions.select_rows(_region, store.lonlat, store.resolution, store.cells)
+    return rows, tuple(notes)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def region_summary(
+    name: str,
+    version: str,
+    region_hash: str,
+    rule: str,
+    options: tuple[tuple[str, float], ...],
+    _region: Region,
+) -> RegionSummary:
+    """Every number of the Region page, computed once per region and rule."""
+    from sdm_core import indicators
+
+    rows, _ = region_rows(name, version, region_hash, _region)
+    return indicators.summarise_region(
+        open_atlas(name).store, rows, region=_region, rule=rule, **dict(options)
+    )
