@@ -10,7 +10,7 @@ import numpy as np
 from affine import Affine
 from pyproj import Transformer
 from rasterio.crs import CRS
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from sdm_core.errors import CovariateError
 
@@ -310,8 +310,32 @@ class CovariateStack:
             raise CovariateError(
                 f"A neighbourhood of {size} cells is wider than the grid ({self.width} columns)."
             )
-        rows = uniform_filter(layers, size=(1, size, 1), mode="constant", cval=0.0)
-        return uniform_filter(rows, size=(1, 1, size), mode="wrap" if self.wraps else "constant", cval=0.0)
+        rows = uniform_filter1d(layers, size, axis=1, mode="constant", cval=0.0)
+        return uniform_filter1d(rows, size, axis=2, mode="wrap" if self.wraps else "constant", cval=0.0)
+
+    def smoothed(self, sigma_cells: float) -> CovariateStack:
+        """Mean of each layer with Gaussian weights (standard deviation `sigma_cells`, cut at 4 of them).
+
+        Only valid cells count, their weights sum to one; NaN where they carry less than 0.0001 of the weight.
+        Layers are named `<name>_smooth<sigma>`.
+        """
+        if not sigma_cells > 0:
+            raise CovariateError(f"The smoothing width is {sigma_cells} cells; it must be above 0.")
+        smooth = np.empty_like(self.values)
+        for layer, values in enumerate(self.values):
+            known = np.isfinite(values)
+            weighted = self._gaussian(np.where(known, values, 0).astype(np.float64), sigma_cells)
+            share = self._gaussian(known.astype(np.float64), sigma_cells)
+            smooth[layer] = np.where(share >= 1e-4, weighted / np.maximum(share, 1e-4), np.nan)
+        return replace(
+            self, values=smooth, names=tuple(f"{name}_smooth{sigma_cells:g}" for name in self.names)
+        )
+
+    def _gaussian(self, layer: np.ndarray, sigma_cells: float) -> np.ndarray:
+        rows = gaussian_filter1d(layer, sigma_cells, axis=0, mode="constant", cval=0.0)
+        return gaussian_filter1d(
+            rows, sigma_cells, axis=1, mode="wrap" if self.wraps else "constant", cval=0.0
+        )
 
     # -- patches -----------------------------------------------------------------------------------------
 

@@ -31,9 +31,39 @@ _AGGREGATE = {"agg.", "agg", "aggr.", "aggr", "gr.", "group", "coll."}
 _CROSS = {"×", "x", "X"}
 #: Lower-case words inside author names, never an epithet.
 _AUTHOR_WORDS = set(
-    "ex et in de da do del della des di du la le von van der den ten non nec emend auct auctt sensu lato "
-    "stricto "
-    "pro nom al and fil".split()
+    [
+        "ex",
+        "et",
+        "in",
+        "de",
+        "da",
+        "do",
+        "del",
+        "della",
+        "des",
+        "di",
+        "du",
+        "la",
+        "le",
+        "von",
+        "van",
+        "der",
+        "den",
+        "ten",
+        "non",
+        "nec",
+        "emend",
+        "auct",
+        "auctt",
+        "sensu",
+        "lato",
+        "stricto",
+        "pro",
+        "nom",
+        "al",
+        "and",
+        "fil",
+    ]
 )
 
 
