@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -24,6 +25,10 @@ import numpy as np
 import shapely
 
 ASSETS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ASSETS.parent))
+
+from sdm_core.regions.dateline import split_at_date_line  # noqa: E402
+
 PACKAGE = "world-atlas@2.0.2"
 #: Europe, North Africa, the Near East and the Atlantic islands: west, south, east, north.
 EUROPE = (-32.0, 24.0, 62.0, 82.0)
@@ -87,7 +92,8 @@ def assemble(geometry: dict, arcs: list[np.ndarray], smallest_deg: float) -> sha
         if len(exterior) < 4:
             continue
         part = shapely.Polygon(exterior, [hole for hole in holes if len(hole) >= 4])
-        fixed = shapely.make_valid(part, method="structure", keep_collapsed=False)
+        cut, _ = split_at_date_line(part)  # world-atlas joins what Natural Earth cuts at 180°
+        fixed = shapely.make_valid(cut, method="structure", keep_collapsed=False)
         parts += [piece for piece in shapely.get_parts(fixed) if piece.area > smallest_deg**2 / 4]
     return multipolygon(shapely.union_all([piece for piece in parts if isinstance(piece, shapely.Polygon)]))
 
