@@ -162,15 +162,15 @@ def site_table(
         )
 
     if by == "cell":
-        cells, first, site = np.unique(cell, return_index=True, return_inverse=True)
+        cells, site = np.unique(cell, return_inverse=True)
         site_longitude, site_latitude = stack.cell_lonlat(cells)
     else:
-        _, first, unsorted = np.unique(place, return_index=True, return_inverse=True)
-        order = np.lexsort((latitude[first], longitude[first], cell[first]))
+        _, first_of, unsorted = np.unique(place, return_index=True, return_inverse=True)
+        order = np.lexsort((latitude[first_of], longitude[first_of], cell[first_of]))
         position = np.empty_like(order)
         position[order] = np.arange(len(order))
-        first, site = first[order], position[unsorted]
-        cells, site_longitude, site_latitude = cell[first], longitude[first], latitude[first]
+        chosen, site = first_of[order], position[unsorted]
+        cells, site_longitude, site_latitude = cell[chosen], longitude[chosen], latitude[chosen]
 
     n_sites, n_species = len(cells), len(species)
     # One entry per (site, species, place): a species seen twice at a place counts once.

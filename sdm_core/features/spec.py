@@ -113,9 +113,10 @@ class FeatureSpec:
             raise ConfigurationError(
                 f"Features have no setting '{unknown[0]}'; there are {', '.join(sorted(known))}."
             )
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-        )
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return cls(**settings)
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,11 @@ class FeatureTable:
     missing: np.ndarray = field(repr=False)
 
     def with_columns(self, values: np.ndarray, names: Sequence[str]) -> FeatureTable:
-        """These features followed by more of the same places (n_sites, n), such as those of neighbours'
-        records.
+        """These features followed by more of the same places, such as those of neighbours' records.
+
+        Args:
+            values: (n_sites, n).
+            names: one per new feature.
 
         Raises:
             CovariateError: when the shapes or names do not fit.
@@ -236,8 +240,7 @@ class FeatureStack:
 
 
 def build_features(spec: FeatureSpec, stack: CovariateStack | None) -> FeatureStack:
-    """The raster features of `spec` over `stack`: covariates, neighbourhood means and deviations, land
-    shares.
+    """The raster features of `spec` over `stack`: covariates, their neighbourhoods, land shares.
 
     Neighbourhood features are kept only where all covariates themselves have data, so that a coast is not
     described by its neighbours alone. With no covariates in the specification the stack is not used.
