@@ -9,6 +9,7 @@ from sdm_core.prediction.atlas import CARD_FILE, MANIFEST_FILE, verify_manifest,
 from sdm_core.prediction.code import LARGEST_CODE_ERROR, ProbabilityRangeError, decode, encode
 from sdm_core.prediction.derive import NO_SPECIES_CUT
 from sdm_core.prediction.exchange import EXCHANGE_FILE, open_unpacked, pack, unpack
+from sdm_core.prediction.observed import observation_densities
 from sdm_core.prediction.store import PredictionStore, RegionSums
 from sdm_core.prediction.write import StoreContent, write_store
 
@@ -24,6 +25,7 @@ __all__ = [
     "StoreContent",
     "decode",
     "encode",
+    "observation_densities",
     "open_unpacked",
     "pack",
     "unpack",
