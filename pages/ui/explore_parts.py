@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pages.ui.resources import Bounds, MapCells
     from sdm_core.registry import Atlas
 
-MAP_HEIGHT = 540
+MAP_HEIGHT = 570
 #: Degrees of latitude above and below a chosen cell that a close view shows.
 _AROUND_DEG = 1.3
 _N_PANEL_SPECIES = 15
@@ -156,8 +156,9 @@ def choose_display(atlas: Atlas, layer: str) -> Display:
 @st.fragment
 def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, display: Display) -> None:
     """The map, and beside it the species of the hexagon that was clicked; a click reruns only this part."""
-    values = resources.values_of(atlas.name, layer, species_id, cells)
-    scale = maps.scale_for(layer, values, display.cutoff, display.full_range)
+    url, scale = maps.published(
+        atlas, layer, species_id, cells, display.cutoff, display.full_range, state.view().window
+    )
     observed = None
     if display.observed:
         observed = resources.observed_points(
@@ -166,14 +167,9 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
     name = str(atlas.store.species["species"].iloc[species_id]) if layer == "species" else LAYERS[layer]
     map_column, panel = st.columns([3.3, 1.15], gap="small")
     with map_column, st.container(key="map_box"):
-        deck = maps.hexagon_map(
-            pd.DataFrame({"cell": cells.names, "value": values, "label": cells.labels}),
-            scale,
-            cells.bounds,
-            display.opacity,
-            observed,
-        )
-        event = st.pydeck_chart(
+        chosen = _chosen_cell()
+        deck = maps.hexagon_map(url, layer, cells.bounds, display.opacity, observed, chosen=chosen)
+        st.pydeck_chart(
             deck,
             height=MAP_HEIGHT,
             on_select="rerun",
@@ -194,10 +190,16 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
     with panel, st.container(key="cell_panel", height=MAP_HEIGHT, border=False):
         if layer == "species":
             st.html(species_card(atlas, species_id))
-        chosen = event.selection.objects.get("cells", []) if event and event.selection else []
-        _cell_panel(atlas, str(chosen[0]["cell"]) if chosen else "")
+        _cell_panel(atlas, chosen)
     if display.observed and observed is None:
         st.caption(say("no_observed"))
+
+
+def _chosen_cell() -> str:
+    """H3 name of the hexagon that was clicked last on this page; empty before the first click."""
+    selection = st.session_state.get("explore_map", {}).get("selection", {})
+    objects = selection.get("objects", {}).get("cells", [])
+    return str(objects[0]["h"]) if objects else ""
 
 
 def _cell_panel(atlas: Atlas, cell_name: str) -> None:
@@ -323,7 +325,14 @@ def below_map(
 
 def map_table(atlas: Atlas, layer: str, species_id: int, cells: MapCells) -> pd.DataFrame:
     """The drawn hexagons as a table, highest first: H3 cell, longitude, latitude, value."""
-    values = resources.values_of(atlas.name, layer, species_id, cells)
+    values = resources.values_of(
+        atlas.name,
+        str(atlas.store.version),
+        layer,
+        species_id if layer == "species" else -1,
+        state.view().window,
+        cells,
+    )
     table = pd.DataFrame(
         {
             "h3_cell": cells.names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,17 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import palette
+from pages.ui import palette, resources
 from pages.ui.messages import LAYER_UNITS, say
 from pages.ui.numbers import layer_value, number
-from pages.ui.routes import basemap_url
+from pages.ui.resources import N_TOOLTIP_SPECIES
+from pages.ui.routes import LAYERS, basemap_url
 
 if TYPE_CHECKING:
     import pydeck as pdk
+
+    from pages.ui.resources import MapCells
+    from sdm_core.registry import Atlas
 
 Bounds = tuple[float, float, float, float]
 
@@ -80,9 +85,37 @@ def scale_for(layer: str, values: NDArray[np.floating], cutoff: float, full_rang
     return Scale(layer, math.floor(low / step) * step, math.ceil(high / step) * step, cutoff)
 
 
+def hexagon_rows(
+    cells: MapCells, values: NDArray[np.floating], scale: Scale, faint: tuple[int, ...]
+) -> bytes:
+    """JSON rows of a hexagon layer: cell, colour, value, and percent and name of its best species."""
+    colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, faint)
+    rows = [
+        {"h": cell, "c": colour, "v": layer_value(scale.layer, value), **label}
+        for cell, colour, value, label in zip(
+            cells.names, colours.tolist(), values.tolist(), cells.labels, strict=True
+        )
+    ]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def published(
+    atlas: Atlas, layer: str, species_id: int, cells: MapCells, cutoff: float, full_range: bool, part: str
+) -> tuple[str, Scale]:
+    """Address of a layer's hexagons for the browser, and their scale; `part` names what `cells` covers."""
+    faint = palette.inks().faint
+    version = str(atlas.store.version)
+    values = resources.values_of(
+        atlas.name, version, layer, species_id if layer == "species" else -1, part, cells
+    )
+    scale = scale_for(layer, values, cutoff, full_range)
+    key = repr((atlas.name, version, layer, species_id, part, scale, faint))
+    return LAYERS.publish(key, lambda: hexagon_rows(cells, values, scale, faint), base_path()), scale
+
+
 def hexagon_map(
-    frame: pd.DataFrame,
-    scale: Scale,
+    hexagons_url: str,
+    layer: str,
     bounds: Bounds,
     opacity: float = 0.9,
     observed: pd.DataFrame | None = None,
@@ -91,23 +124,15 @@ def hexagon_map(
 ) -> pdk.Deck:
     """Deck of one hexagon layer over the base map.
 
-    frame: columns `cell` (H3 name), `value`, `label` (HTML lines for the tooltip). observed: columns
-    `longitude`, `latitude`, `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring.
+    hexagons_url: address of rows made by `hexagon_rows`. observed: columns `longitude`, `latitude`,
+    `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring.
+
+    Colours are given to the sublayers: Streamlit fades the colours of every layer once something is
+    selected, and a map that pales after a click cannot be read against its legend.
     """
     import pydeck as pdk
 
     ink = palette.inks()
-    colours = palette.colours(
-        scale.layer, frame["value"].to_numpy(float), scale.low, scale.high, scale.cutoff, ink.faint
-    )
-    values = [layer_value(scale.layer, value) for value in frame["value"].tolist()]
-    unit = LAYER_UNITS[scale.layer]
-    rows = [
-        {"cell": cell, "c": colour, "t": f"<b>{value}</b> {unit}{label}"}
-        for cell, colour, value, label in zip(
-            frame["cell"].tolist(), colours.tolist(), values, frame["label"].tolist(), strict=True
-        )
-    ]
     longitude, latitude, zoom = fit(bounds)
     root = base_path()
     layers = [
@@ -117,14 +142,13 @@ def hexagon_map(
             id="land",
             filled=True,
             stroked=False,
-            get_fill_color=list(ink.land),
+            _subLayerProps={"polygons-fill": {"getFillColor": list(ink.land)}},
         ),
         pdk.Layer(
             "H3HexagonLayer",
-            data=rows,
+            data=pdk.types.String(hexagons_url),
             id="cells",
-            get_hexagon="cell",
-            get_fill_color="c",
+            get_hexagon="h",
             high_precision=True,
             filled=True,
             stroked=False,
@@ -133,6 +157,7 @@ def hexagon_map(
             pickable=True,
             auto_highlight=True,
             highlight_color=[255, 255, 255, 90],
+            _subLayerProps={"hexagon-cell-hifi": {"getFillColor": "@@=c"}},
         ),
         pdk.Layer(
             "GeoJsonLayer",
@@ -140,9 +165,9 @@ def hexagon_map(
             id="countries",
             filled=False,
             stroked=True,
-            get_line_color=list(ink.border),
             line_width_min_pixels=0.7,
             line_width_max_pixels=1.2,
+            _subLayerProps={"polygons-stroke": {"getColor": list(ink.border)}},
         ),
     ]
     if observed is not None and len(observed):
@@ -155,18 +180,18 @@ def hexagon_map(
                 id="outline",
                 filled=False,
                 stroked=True,
-                get_line_color=list(ink.outline),
                 line_width_min_pixels=2,
                 line_width_max_pixels=3,
+                _subLayerProps={"polygons-stroke": {"getColor": list(ink.outline)}},
             )
         )
     if chosen:
         layers.append(
             pdk.Layer(
                 "H3HexagonLayer",
-                data=[{"cell": chosen}],
+                data=[{"h": chosen}],
                 id="chosen",
-                get_hexagon="cell",
+                get_hexagon="h",
                 high_precision=True,
                 filled=False,
                 stroked=True,
@@ -182,8 +207,14 @@ def hexagon_map(
             longitude=longitude, latitude=latitude, zoom=zoom, min_zoom=1, max_zoom=12
         ),
         map_provider=None,
-        tooltip={"html": "{t}", "style": TOOLTIP_STYLE},
+        tooltip={"html": tooltip(layer), "style": TOOLTIP_STYLE},
     )
+
+
+def tooltip(layer: str) -> str:
+    """HTML of the tooltip: the value with its unit, then the best species of the hexagon."""
+    lines = "".join(f"<br>{{p{rank}}} <i>{{s{rank}}}</i>" for rank in range(N_TOOLTIP_SPECIES))
+    return f"<b>{{v}}</b> {LAYER_UNITS[layer]}{lines}"
 
 
 TOOLTIP_STYLE = {
@@ -244,15 +275,16 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
     left = right - length / km_per_degree
     tick = 0.008 * (north - south)
     path = [[left, latitude + tick], [left, latitude], [right, latitude], [right, latitude + tick]]
+    line = {"type": "Feature", "properties": {}, "geometry": {"type": "LineString", "coordinates": path}}
     return [
         pdk.Layer(
-            "PathLayer",
-            data=[{"path": path}],
+            "GeoJsonLayer",
+            data=line,
             id="scale-bar",
-            get_path="path",
-            get_color=list(ink.label),
-            width_units=pdk.types.String("pixels"),
-            get_width=2,
+            stroked=True,
+            line_width_min_pixels=2,
+            line_width_max_pixels=2,
+            _subLayerProps={"linestrings": {"getColor": list(ink.label)}},
         ),
         pdk.Layer(
             "TextLayer",
@@ -261,13 +293,10 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
             get_position="p",
             get_text="text",
             get_size=13,
-            get_color=list(ink.label),
             get_alignment_baseline=pdk.types.String("bottom"),
             font_family=pdk.types.String("Source Sans, Source Sans Pro, sans-serif"),
-            font_settings={"sdf": True},
-            outline_width=3,
-            outline_color=list(ink.land),
             get_pixel_offset=[0, -4],
+            _subLayerProps={"characters": {"getColor": list(ink.label)}},
         ),
     ]
 

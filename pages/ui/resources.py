@@ -39,7 +39,7 @@ class MapCells:
     cells: NDArray[np.uint64]
     names: list[str]
     lonlat: NDArray[np.float64]
-    labels: list[str]
+    labels: list[dict[str, str]]
     resolution: int
     mean_area_km2: float
     bounds: Bounds
@@ -219,14 +219,14 @@ def _cells_of_rows(store: Any, rows: NDArray[np.int64], bounds: Bounds | None) -
 
 def _top_labels(
     store: Any, rows: NDArray[np.int64], starts: NDArray[np.int64], hectares: NDArray[np.float64]
-) -> list[str]:
+) -> list[dict[str, str]]:
     """Tooltip lines of each hexagon: its most probable species and their area-weighted mean probabilities."""
-    names = [f" <i>{species}</i>" for species in store.species["species"]]
+    names = store.species["species"].astype(str).tolist()
     n_top = min(N_TOOLTIP_SPECIES, store.n_species)
     ends = np.r_[starts[1:], len(rows)]
     per_parent = max(1, int(np.ceil(len(rows) / max(1, len(starts)))))
     step = max(1, _CHUNK_ELEMENTS // (store.n_species * per_parent))
-    labels: list[str] = []
+    labels: list[dict[str, str]] = []
     for first in range(0, len(starts), step):
         last = min(first + step, len(starts))
         block = rows[starts[first] : ends[last - 1]]
@@ -246,7 +246,11 @@ def _top_labels(
         best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
         chances = probability_of[values] if probability_of is not None else values
         labels += [
-            "".join(f"<br>{percent(p)}{names[s]}" for s, p in zip(ids, chance, strict=True) if p > 0)
+            {
+                key: text
+                for rank, (species, p) in enumerate(zip(ids, chance, strict=True))
+                for key, text in ((f"p{rank}", percent(p)), (f"s{rank}", names[species]))
+            }
             for ids, chance in zip(best.tolist(), chances.tolist(), strict=True)
         ]
     return labels
@@ -258,8 +262,12 @@ def _probability_of_code() -> NDArray[np.float64]:
     return np.asarray(prediction.decode(np.arange(256, dtype=np.uint8)), dtype=np.float64)
 
 
-def values_of(name: str, layer: str, species_id: int, cells: MapCells) -> NDArray[np.float64]:
-    """One value per hexagon of a map: the layer itself, or its area-weighted mean where hexagons are coarser."""
+@st.cache_resource(max_entries=24, show_spinner=False)
+def values_of(
+    name: str, version: str, layer: str, species_id: int, part: str, _cells: MapCells
+) -> NDArray[np.float64]:
+    """One value per hexagon of the map `part`: area-weighted means where hexagons are coarser than cells."""
+    cells = _cells
     store = open_atlas(name).store
     if layer == "species":
         values = _probability_of_code()[store.species_map(species_id)[cells.rows]]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 
 from starlette.requests import Request
@@ -72,9 +76,55 @@ def serve_health(_request: Request) -> Response:
     return JSONResponse({"status": "ok", "version": config.CODE_VERSION})
 
 
+class PublishedLayers:
+    """Map layers the browser fetches by address, so that a click does not send all hexagons again.
+
+    Bounded; a layer that was dropped is published again by the next run of a page that shows it.
+    """
+
+    def __init__(self, max_layers: int = 48):
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self._max_layers = max_layers
+
+    def publish(self, key: str, make: Callable[[], bytes], base_path: str = "") -> str:
+        """Address of the layer of this key; `make` gives its JSON where it is not there yet."""
+        name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+        with self._lock:
+            known = name in self._bodies
+        body = None if known else make()
+        with self._lock:
+            if body is not None:
+                self._bodies[name] = body
+            if name in self._bodies:
+                self._bodies.move_to_end(name)
+            while len(self._bodies) > self._max_layers:
+                self._bodies.popitem(last=False)
+        return f"{base_path}{PREFIX}/layer/{name}.json"
+
+    def body(self, name: str) -> bytes | None:
+        """JSON of a published layer; None when there is none of this name."""
+        with self._lock:
+            return self._bodies.get(name)
+
+
+LAYERS = PublishedLayers()
+
+
+def serve_layer(request: Request) -> Response:
+    """One published map layer; its address changes with its content, so the browser may keep it."""
+    body = LAYERS.body(request.path_params["name"])
+    if body is None:
+        return JSONResponse({"error": "this layer is no longer kept; reload the page"}, status_code=404)
+    return Response(
+        body, media_type="application/json", headers={"Cache-Control": "private, max-age=3600, immutable"}
+    )
+
+
 ROUTES: list[BaseRoute] = [
     Route(f"{PREFIX}/health", serve_health),
     Route(f"{PREFIX}/basemap/{{layer}}.geojson", serve_basemap),
+    Route(f"{PREFIX}/layer/{{name}}.json", serve_layer),
 ]
 if LEAFLET_DIR.is_dir():
     ROUTES.append(Mount(f"{PREFIX}/leaflet", StaticFiles(directory=LEAFLET_DIR)))
