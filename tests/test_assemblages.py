@@ -79,7 +79,7 @@ def test_fewer_quadrature_nodes_agree_with_the_exact_number(score, monkeypatch):
         p = generator.beta(shape, 1.0, size=(1, 700))
         fast = assemblages.expected_score(p, score)
         with monkeypatch.context() as patch:
-            patch.setattr(expected_scores, "_n_nodes", lambda ordered, largest: len(ordered) + 1)
+            patch.setattr(expected_scores, "_n_nodes", lambda n_species, largest, expected: n_species + 1)
             np.testing.assert_allclose(fast, assemblages.expected_score(p, score), atol=1e-9)
 
 
@@ -89,6 +89,11 @@ def test_max_exp_of_many_species_looks_at_every_size_that_could_win():
     for row in p:
         best = int(np.argmax(assemblages.expected_score(row))) + 1
         assert assemblages.max_exp(row).sum() == best
+
+
+def test_max_exp_takes_species_of_equal_probability_together():
+    assert assemblages.max_exp([0.9, 0.5, 0.5]).tolist() == [True, True, True]
+    assert assemblages.max_exp([0.9, *[0.1] * 10]).sum() == 1
 
 
 def test_distribution_of_richness_agrees_with_simulated_cells():

@@ -1,0 +1,278 @@
+"""The summary of a region: one object that the page, the JSON and the CSV all read their numbers from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, IndicatorText
+
+#: Raised whenever a key of `RegionSummary.to_dict` changes its name or meaning.
+SUMMARY_FORMAT = 1
+
+#: Columns of the species table: unit ("" for none) and meaning; the CSV has these columns in this order.
+SPECIES_COLUMNS: dict[str, tuple[str, str]] = {
+    "species_id": ("", "column of the species in the atlas"),
+    "species": ("", "scientific name"),
+    "family": ("", "family"),
+    "common_genus": ("", "English name of the genus, where known"),
+    "mean_probability": ("0–1", "area-weighted mean probability over the region's cells"),
+    "max_probability": ("0–1", "highest probability in any cell of the region"),
+    "expected_area_km2": ("km²", "Σ cell area × probability"),
+    "area_share_percent": ("%", "expected area as a share of the area of the cells"),
+    "present": ("", "in the species set of at least one cell, by the rule"),
+    "n_cells_present": ("cells", "number of cells whose set holds the species, by the rule"),
+    "records_nearby": (
+        "records",
+        "observed records in the H3 resolution-4 cells (about 1,800 km² each) that the region touches; empty "
+        "where the atlas does not ship them",
+    ),
+    "endemic": ("", "endemic to the area of the source; empty where not assessed"),
+    "habitats_directive": (
+        "",
+        "listed in the EU Habitats Directive: its annexes, yes, or in part (a subspecies)",
+    ),
+    "invasive_union_concern": ("", "on the EU list of invasive alien species of Union concern"),
+    "flag_source": ("", "source of the flags"),
+    "flag_date": ("", "date of the source of the flags"),
+    "gbif_key": ("", "key of the species in the GBIF backbone"),
+}
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One number with its words.
+
+    Attributes:
+        name: key in `INDICATOR_TEXTS`.
+        value: the number; NaN where the indicator is not defined here.
+        low: lower end of the interval or range its text describes; NaN where it has none.
+        high: upper end.
+    """
+
+    name: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def text(self) -> IndicatorText:
+        """Label, unit, definition and sentence."""
+        return INDICATOR_TEXTS[self.name]
+
+    @property
+    def shown(self) -> str:
+        """The value as pages and reports print it, without unit."""
+        return format_number(self.value, self.text.digits)
+
+    @property
+    def shown_interval(self) -> str:
+        """Value and interval, as in 42.1 (35.0–51.3); the value alone where there is no interval."""
+        if math.isnan(self.low):
+            return self.shown
+        digits = self.text.digits
+        return f"{self.shown} ({format_number(self.low, digits)}–{format_number(self.high, digits)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: value, unit, interval with its meaning, label and definition."""
+        entry: dict[str, Any] = {
+            "value": json_number(self.value),
+            "unit": self.text.unit,
+            "label": self.text.label,
+            "definition": self.text.definition,
+        }
+        if self.text.interval:
+            entry |= {
+                "low": json_number(self.low),
+                "high": json_number(self.high),
+                "low_high_meaning": self.text.interval,
+            }
+        return entry
+
+
+@dataclass(frozen=True)
+class SpeciesGroup:
+    """Numbers of the species of one flag (endemic, protected, invasive) in a region.
+
+    Where no species of the atlas has been assessed for the flag, the numbers are NaN and None, never 0.
+
+    Attributes:
+        name: key in `GROUP_TEXTS`.
+        expected: Σ of the members' highest probabilities: expected in the region, lower bound.
+        expected_per_cell: Σ of the members' area-weighted mean probabilities.
+        by_rule: members present in at least one cell by the rule.
+        unassessed_percent: of the species present in the region by the rule, share without an assessment; NaN
+            where no species is present.
+    """
+
+    name: str
+    expected: float
+    expected_per_cell: float
+    by_rule: int | None
+    unassessed_percent: float
+
+    @property
+    def text(self) -> IndicatorText:
+        """Label, unit, definition and sentence."""
+        return GROUP_TEXTS[self.name]
+
+    @property
+    def sentence(self) -> str:
+        """Plain-language sentence with the numbers in it, or that nothing is known."""
+        if self.by_rule is None:
+            return self.text.unknown
+        return self.text.sentence.format(
+            value=format_number(self.expected, self.text.digits),
+            unassessed_percent=format_number(self.unassessed_percent, 0),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "expected": json_number(self.expected),
+            "expected_per_cell": json_number(self.expected_per_cell),
+            "by_rule": self.by_rule,
+            "unassessed_percent": json_number(self.unassessed_percent),
+            "unit": self.text.unit,
+            "label": self.text.label,
+            "definition": self.text.definition,
+        }
+
+
+@dataclass(frozen=True)
+class RegionSummary:
+    """Everything a page or a report says about a region.
+
+    Attributes:
+        atlas: name of the atlas.
+        atlas_title: its title.
+        atlas_version: hash of its predictions.
+        region: name of the region.
+        region_source: where its outline comes from.
+        geometry_hash: hash of the outline, "" without one.
+        resolution: H3 resolution of the cells.
+        n_cells: number of cells.
+        n_species_atlas: number of species the atlas predicts.
+        rule: name of the rule that made the sets.
+        rule_options: its options.
+        rule_text: what it does, in words.
+        indicators: every number by name, see `INDICATOR_TEXTS`.
+        groups: endemic, protected and invasive species.
+        percentiles: share of the atlas' area, in %, whose cells have a lower value than the region's mean,
+            for "richness" (expected) and "shannon".
+        species_table: one row per species with any probability, widest expected area first; see
+            `SPECIES_COLUMNS`.
+        notes: what was done to the outline or the selection of cells.
+    """
+
+    atlas: str
+    atlas_title: str
+    atlas_version: str
+    region: str
+    region_source: str
+    geometry_hash: str
+    resolution: int
+    n_cells: int
+    n_species_atlas: int
+    rule: str
+    rule_options: dict[str, Any]
+    rule_text: str
+    indicators: dict[str, Indicator]
+    groups: dict[str, SpeciesGroup]
+    percentiles: dict[str, float]
+    species_table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Indicator:
+        """One indicator by name."""
+        return self.indicators[name]
+
+    def value(self, name: str) -> float:
+        """Value of one indicator by name."""
+        return self.indicators[name].value
+
+    def sentence(self, name: str) -> str:
+        """Plain-language sentence of an indicator, or of a group of species."""
+        if name in self.groups:
+            return self.groups[name].sentence
+        indicator = self.indicators[name]
+        return indicator.text.sentence.format(
+            value=indicator.shown,
+            low=format_number(indicator.low, indicator.text.digits),
+            high=format_number(indicator.high, indicator.text.digits),
+            n_cells=format_number(self.n_cells, 0),
+            n_species=format_number(self.n_species_atlas, 0),
+            region=self.region,
+            atlas=self.atlas_title,
+            rule=self.rule,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole summary, JSON-ready: units and definitions beside the numbers, None where undefined."""
+        return {
+            "format": SUMMARY_FORMAT,
+            "atlas": {
+                "name": self.atlas,
+                "title": self.atlas_title,
+                "version": self.atlas_version,
+                "n_species": self.n_species_atlas,
+                "h3_resolution": self.resolution,
+            },
+            "region": {
+                "name": self.region,
+                "source": self.region_source,
+                "geometry_hash": self.geometry_hash,
+                "n_cells": self.n_cells,
+                "notes": list(self.notes),
+            },
+            "rule": {
+                "name": self.rule,
+                "options": {key: _json_option(option) for key, option in self.rule_options.items()},
+                "text": self.rule_text,
+            },
+            "indicators": {name: indicator.to_dict() for name, indicator in self.indicators.items()},
+            "groups": {name: group.to_dict() for name, group in self.groups.items()},
+            "percentiles": {
+                "definition": "share of the area of the atlas, in %, whose cells have a lower value than the "
+                "region's mean",
+                **{name: json_number(percentile) for name, percentile in self.percentiles.items()},
+            },
+            "species_columns": {
+                name: {"unit": unit, "definition": definition}
+                for name, (unit, definition) in SPECIES_COLUMNS.items()
+            },
+            "species": species_records(self.species_table),
+            "limits": list(NOTES),
+        }
+
+
+def species_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as JSON-ready dictionaries; what is missing is None."""
+    plain = {}
+    for name in table.columns:
+        column = table[name]
+        missing = column.isna().to_numpy()
+        values = column.tolist()
+        plain[name] = [None if absent else value for value, absent in zip(values, missing, strict=True)]
+    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+
+def format_number(value: float, digits: int) -> str:
+    """A number with fixed decimals and thin spaces between thousands; "–" where it is not defined."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def json_number(value: float) -> float | int | None:
+    """A plain number for JSON; None where it is not defined."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+
+
+def _json_option(option: Any) -> Any:
+    return np.asarray(option).tolist() if np.ndim(option) else option
