@@ -365,6 +365,12 @@ class PredictionStore:
         path = self.folder / "observed.parquet"
         return pd.read_parquet(path) if path.is_file() else None
 
+    @cached_property
+    def observed_by_species(self) -> pd.DataFrame | None:
+        """Coarse record density of all species: species_id, H3 cell at resolution 4, n_records; or None."""
+        path = self.folder / "observed_species.parquet"
+        return pd.read_parquet(path) if path.is_file() else None
+
     def observed_species(self, species_id: int) -> pd.DataFrame | None:
         """Coarse record density of one species: H3 cell at resolution 4, n_records; None if unknown."""
         path = self.folder / "observed_species.parquet"
