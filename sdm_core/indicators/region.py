@@ -172,7 +172,8 @@ def _percentile(
     mean = inside[defined] @ weights[defined] / weights[defined].sum()
     everywhere = np.asarray(store.area_ha).astype(np.float64)
     known = np.isfinite(values)
-    return float(100.0 * everywhere[known & (values < mean)].sum() / everywhere[known].sum())
+    lower = known & (values < mean * (1 - 1e-9))  # equal but for rounding is not lower
+    return float(100.0 * everywhere[lower].sum() / everywhere[known].sum())
 
 
 def flag_members(species: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
