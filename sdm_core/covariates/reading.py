@@ -151,7 +151,7 @@ def _crs_of(stored: CRS | None, given: str | None, file: Path) -> CRS:
         )
     try:
         return CRS.from_user_input(given)
-    except CRSError as error:
+    except (CRSError, ValueError) as error:
         raise MissingCRSError(
             f"The coordinate system '{given}' is not known; name it as EPSG code, for instance 'EPSG:4326'."
         ) from error

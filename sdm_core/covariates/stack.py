@@ -10,8 +10,8 @@ import numpy as np
 from affine import Affine
 from pyproj import Transformer
 from rasterio.crs import CRS
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
+from sdm_core.covariates.windows import gaussian_mean, window_mean, window_moments
 from sdm_core.errors import CovariateError
 
 Method = Literal["bilinear", "nearest"]
@@ -257,12 +257,12 @@ class CovariateStack:
     # -- neighbourhoods ----------------------------------------------------------------------------------
 
     def valid_share(self, radius_cells: int) -> np.ndarray:
-        """Share of the cells with data in every layer, in the square of 2r + 1 cells around each; float32.
+        """Share of the cells with data in every layer in the square of 2r + 1 cells around each, float32.
 
         Cells beyond the edge of the grid count as without data (the square goes around the Earth where the
         grid does).
         """
-        return self._window_mean(self.valid[None].astype(np.float64), radius_cells)[0].astype(np.float32)
+        return window_mean(self.valid, radius_cells, self.wraps).astype(np.float32)
 
     def neighbourhood_mean(self, radius_cells: int) -> CovariateStack:
         """Mean of each layer over the valid cells of the square of 2r + 1 cells around each cell.
@@ -270,48 +270,13 @@ class CovariateStack:
         A cell without data gets the mean of its neighbours; NaN where the whole square has none. Layers are
         named `<name>_mean<r>`.
         """
-        mean, _ = self._moments(radius_cells, with_deviation=False)
-        return replace(self, values=mean, names=tuple(f"{name}_mean{radius_cells}" for name in self.names))
+        means = [window_moments(layer, radius_cells, self.wraps)[0] for layer in self.values]
+        return self._derived(means, f"mean{radius_cells}")
 
     def neighbourhood_std(self, radius_cells: int) -> CovariateStack:
         """Standard deviation (of the whole, n in the denominator) in the same square; `<name>_std<r>`."""
-        _, deviation = self._moments(radius_cells, with_deviation=True)
-        return replace(
-            self, values=deviation, names=tuple(f"{name}_std{radius_cells}" for name in self.names)
-        )
-
-    def _moments(self, radius_cells: int, with_deviation: bool) -> tuple[np.ndarray, np.ndarray]:
-        """NaN-aware window mean and standard deviation, float32 (n_layers, height, width)."""
-        mean = np.empty_like(self.values)
-        deviation = np.empty_like(self.values) if with_deviation else mean
-        n_window = (2 * radius_cells + 1) ** 2
-        for layer, values in enumerate(self.values):
-            known = np.isfinite(values)
-            # Centred on the layer's mean, so that squares do not lose their digits.
-            centre = float(values[known].mean(dtype=np.float64)) if known.any() else 0.0
-            centred = np.where(known, values - centre, 0).astype(np.float64)
-            share = self._window_mean(known[None].astype(np.float64), radius_cells)[0]
-            share[share < 0.5 / n_window] = np.nan
-            first = self._window_mean(centred[None], radius_cells)[0] / share
-            mean[layer] = first + centre
-            if with_deviation:
-                second = self._window_mean(centred[None] ** 2, radius_cells)[0] / share
-                deviation[layer] = np.sqrt(np.maximum(second - first**2, 0))
-        return mean, deviation
-
-    def _window_mean(self, layers: np.ndarray, radius_cells: int) -> np.ndarray:
-        """Mean over the square of 2r + 1 cells, zeros beyond the edge; float64 (n, height, width)."""
-        if int(radius_cells) != radius_cells or radius_cells < 0:
-            raise CovariateError(
-                f"The neighbourhood radius is {radius_cells}; it must be a whole number of cells."
-            )
-        size = 2 * int(radius_cells) + 1
-        if self.wraps and size > self.width:
-            raise CovariateError(
-                f"A neighbourhood of {size} cells is wider than the grid ({self.width} columns)."
-            )
-        rows = uniform_filter1d(layers, size, axis=1, mode="constant", cval=0.0)
-        return uniform_filter1d(rows, size, axis=2, mode="wrap" if self.wraps else "constant", cval=0.0)
+        deviations = [window_moments(layer, radius_cells, self.wraps)[1] for layer in self.values]
+        return self._derived(deviations, f"std{radius_cells}")
 
     def smoothed(self, sigma_cells: float) -> CovariateStack:
         """Mean of each layer with Gaussian weights (standard deviation `sigma_cells`, cut at 4 of them).
@@ -319,23 +284,12 @@ class CovariateStack:
         Only valid cells count, their weights sum to one; NaN where they carry less than 0.0001 of the weight.
         Layers are named `<name>_smooth<sigma>`.
         """
-        if not sigma_cells > 0:
-            raise CovariateError(f"The smoothing width is {sigma_cells} cells; it must be above 0.")
-        smooth = np.empty_like(self.values)
-        for layer, values in enumerate(self.values):
-            known = np.isfinite(values)
-            weighted = self._gaussian(np.where(known, values, 0).astype(np.float64), sigma_cells)
-            share = self._gaussian(known.astype(np.float64), sigma_cells)
-            smooth[layer] = np.where(share >= 1e-4, weighted / np.maximum(share, 1e-4), np.nan)
-        return replace(
-            self, values=smooth, names=tuple(f"{name}_smooth{sigma_cells:g}" for name in self.names)
-        )
+        smooth = [gaussian_mean(layer, sigma_cells, self.wraps) for layer in self.values]
+        return self._derived(smooth, f"smooth{sigma_cells:g}")
 
-    def _gaussian(self, layer: np.ndarray, sigma_cells: float) -> np.ndarray:
-        rows = gaussian_filter1d(layer, sigma_cells, axis=0, mode="constant", cval=0.0)
-        return gaussian_filter1d(
-            rows, sigma_cells, axis=1, mode="wrap" if self.wraps else "constant", cval=0.0
-        )
+    def _derived(self, layers: list[np.ndarray], suffix: str) -> CovariateStack:
+        names = tuple(f"{name}_{suffix}" for name in self.names)
+        return replace(self, values=np.stack(layers).astype(np.float32), names=names)
 
     # -- patches -----------------------------------------------------------------------------------------
 
