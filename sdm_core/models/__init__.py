@@ -5,7 +5,7 @@ SINR, logistic regression, a ResNet fusion network, the discretized grid, and en
 `sdm_core.training`. Building or loading a model never needs the network.
 """
 
-from sdm_core.models.base import Scaling, SiteInputs, SpeciesModel, check_no_missing
+from sdm_core.models.base import SiteInputs, SpeciesModel, check_no_missing
 from sdm_core.models.baselines import DiscretizedGrid, GridSettings
 from sdm_core.models.checkpoint import (
     CHECKPOINT_FORMAT,
@@ -37,7 +37,6 @@ __all__ = [
     "Logistic",
     "NetworkModel",
     "NetworkSettings",
-    "Scaling",
     "Sinr",
     "SiteInputs",
     "SpeciesModel",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,28 +49,6 @@ class SiteInputs:
         """The given sites, in the given order."""
         patches = None if self.patches is None else self.patches[rows]
         return SiteInputs(self.lonlat[rows], self.features[rows], patches)
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Mean and standard deviation of each column over the training sites (and no other sites)."""
-
-    mean: np.ndarray
-    standard_deviation: np.ndarray
-
-    @classmethod
-    def fit(cls, columns: np.ndarray) -> Self:
-        """Scaling of `columns` (n_sites, n); a column that never varies is only centred."""
-        if columns.shape[1] == 0:
-            return cls(np.zeros(0, np.float32), np.ones(0, np.float32))
-        mean = columns.mean(axis=0, dtype=np.float64)
-        deviation = columns.std(axis=0, dtype=np.float64)
-        deviation = np.where(deviation > 1e-8 * np.maximum(1.0, np.abs(mean)), deviation, 1.0)
-        return cls(mean.astype(np.float32), deviation.astype(np.float32))
-
-    def apply(self, columns: np.ndarray) -> np.ndarray:
-        """Columns with mean 0 and standard deviation 1 over the training sites, float32."""
-        return ((columns - self.mean) / self.standard_deviation).astype(np.float32)
 
 
 class SpeciesModel(ABC):

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sdm_core.errors import CheckpointMismatchError, ConfigurationError, TrainingError
-from sdm_core.models.base import Scaling, SiteInputs, SpeciesModel
+from sdm_core.features import Scaler
+from sdm_core.models.base import SiteInputs, SpeciesModel
 from sdm_core.models.encodings import ENCODINGS, Encoding, encode_lonlat
 from sdm_core.models.networks import FusionNetwork, QuadraticNetwork, SinrNetwork, Trunk
 
@@ -31,7 +32,7 @@ class NetworkSettings:
     #: West, south, east, north of the study area; for the `fourier` encoding.
     bounds: tuple[float, float, float, float] | None = None
     #: Frequencies of the `fourier` encoding.
-    frequencies: tuple[int, ...] = ()
+    frequencies: tuple[float, ...] = ()
     #: Units per hidden layer.
     width: int = 256
     #: Residual blocks (or plain hidden layers).
@@ -97,10 +98,9 @@ class NetworkModel(SpeciesModel):
     ) -> None:
         super().__init__(species, covariates)
         self.settings = settings
-        n_inputs = self.raw_columns(SiteInputs(np.zeros((1, 2)), np.zeros((1, len(self.covariates))))).shape[
-            1
-        ]
-        self.scaling = Scaling(np.zeros(n_inputs, np.float32), np.ones(n_inputs, np.float32))
+        nowhere = SiteInputs(np.zeros((1, 2)), np.zeros((1, len(self.covariates)), np.float32))
+        n_inputs = self.raw_columns(nowhere).shape[1]
+        self.scaling = Scaler(self.column_names(n_inputs), np.zeros(n_inputs), np.ones(n_inputs))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = self.build_network(n_inputs)
@@ -124,7 +124,14 @@ class NetworkModel(SpeciesModel):
 
     def fit_scaling(self, inputs: SiteInputs) -> None:
         """Learn the scaling from training sites."""
-        self.scaling = Scaling.fit(self.raw_columns(inputs))
+        columns = self.raw_columns(inputs)
+        self.scaling = Scaler.fit(columns, self.column_names(columns.shape[1]))
+
+    def column_names(self, n_inputs: int) -> tuple[str, ...]:
+        """Names of the network's columns: coordinates first, then covariates."""
+        own = () if self.settings.inputs == "coords" else self.covariates
+        coordinates = (f"coordinate{number}" for number in range(n_inputs - len(own)))
+        return (*coordinates, *own)
 
     def start_at_prevalence(self, prevalence: np.ndarray) -> None:
         """Start each species' intercept, where there is one, at the logit of its prevalence."""
@@ -168,7 +175,7 @@ class NetworkModel(SpeciesModel):
         return {
             **weights,
             "scaling.mean": self.scaling.mean,
-            "scaling.standard_deviation": self.scaling.standard_deviation,
+            "scaling.std": self.scaling.std,
         }
 
     @classmethod
@@ -198,15 +205,15 @@ class NetworkModel(SpeciesModel):
             model.network.load_state_dict(
                 {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
             )
-            mean, deviation = arrays["scaling.mean"], arrays["scaling.standard_deviation"]
-            if len(mean) != len(model.scaling.mean):
-                raise KeyError(f"scaling of {len(mean)} columns instead of {len(model.scaling.mean)}")
+            mean, std = arrays["scaling.mean"], arrays["scaling.std"]
+            if len(mean) != len(model.scaling.names):
+                raise KeyError(f"scaling of {len(mean)} columns instead of {len(model.scaling.names)}")
         except (RuntimeError, KeyError) as error:
             raise CheckpointMismatchError(
                 "The checkpoint's weights do not fit its settings, species and covariates; train it again "
                 f"({str(error).splitlines()[0]})."
             ) from error
-        model.scaling = Scaling(np.asarray(mean, np.float32), np.asarray(deviation, np.float32))
+        model.scaling = Scaler(model.scaling.names, mean, std)
         model.network.eval()
         return model
 

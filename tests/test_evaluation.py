@@ -1,0 +1,277 @@
+"""Blocks, scores against scikit-learn, calibration against a known truth, the model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
+
+from sdm_core import assemblages
+from sdm_core.errors import CheckpointMismatchError, ConfigurationError, TrainingError
+from sdm_core.evaluation import (
+    Calibration,
+    Evaluation,
+    block_folds,
+    block_of,
+    cross_fit,
+    cross_validate,
+    expected_calibration_error,
+    fit_calibration,
+    log_loss,
+    mean_of_repeats,
+    ranking_scores,
+    reliability_table,
+    sample_f1,
+    sigmoid,
+    write_card,
+)
+from sdm_core.models import DiscretizedGrid, GridSettings, SiteInputs
+
+
+@pytest.fixture
+def places() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.column_stack([rng.uniform(-10, 30, 2000), rng.uniform(36, 70, 2000)])
+
+
+@pytest.mark.parametrize("assignment", ["random", "balanced"])
+def test_sites_of_one_block_share_a_fold_and_every_fold_has_sites(
+    places: np.ndarray, assignment: str
+) -> None:
+    folds = block_folds(places, 2.0, assignment=assignment)  # type: ignore[arg-type]
+    by_block: dict[tuple[int, int], set[int]] = {}
+    for (longitude, latitude), fold in zip(places, folds, strict=True):
+        by_block.setdefault((int(longitude // 2), int(latitude // 2)), set()).add(int(fold))
+    assert all(len(found) == 1 for found in by_block.values())
+    assert set(folds) == {0, 1, 2, 3, 4}
+
+
+def test_balanced_folds_have_nearly_the_same_number_of_sites(places: np.ndarray) -> None:
+    crowded = np.concatenate([places, np.tile([5.0, 45.0], (300, 1))])
+    sizes = np.bincount(block_folds(crowded, 2.0, assignment="balanced"))
+    assert sizes.max() - sizes.min() <= 3
+
+
+def test_blocks_are_floors_of_degrees_also_west_and_south_of_zero() -> None:
+    blocks = block_of(np.array([[-0.1, 45.0], [0.1, 45.0], [-2.0, -0.1]]), 2.0)
+    np.testing.assert_array_equal(blocks, [[-1, 22], [0, 22], [-1, -1]])
+
+
+def test_folds_follow_their_seed_and_too_few_blocks_are_refused(places: np.ndarray) -> None:
+    np.testing.assert_array_equal(block_folds(places, 2.0, seed=4), block_folds(places, 2.0, seed=4))
+    assert (block_folds(places, 2.0, seed=4) != block_folds(places, 2.0, seed=5)).any()
+    with pytest.raises(ConfigurationError, match=r"1 blocks of 90° cannot make 5 folds"):
+        block_folds(np.array([[1.0, 2.0], [3.0, 4.0]]), 90.0)
+    with pytest.raises(ConfigurationError, match="block_deg = 0"):
+        block_folds(places, 0)
+
+
+@pytest.mark.parametrize("decimals", [None, 1, 0])
+def test_auc_average_precision_and_tss_agree_with_scikit_learn_ties_included(decimals: int | None) -> None:
+    rng = np.random.default_rng(1)
+    presence = (rng.random((200, 150)) < rng.uniform(0.01, 0.6, 150)).astype(np.uint8)
+    presence[:, 3], presence[:, 4] = 0, 1
+    scores = rng.normal(size=presence.shape) + presence
+    if decimals is not None:
+        scores = scores.round(decimals)
+    ours = ranking_scores(presence, scores)
+    assert np.isnan(ours.auc[[3, 4]]).all() and np.isnan(ours.average_precision[[3, 4]]).all()
+    for species in np.flatnonzero(np.isfinite(ours.auc)):
+        truth, score = presence[:, species], scores[:, species]
+        assert ours.auc[species] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+        assert ours.average_precision[species] == pytest.approx(
+            average_precision_score(truth, score), abs=1e-12
+        )
+        false_rate, true_rate, _ = roc_curve(truth, score, drop_intermediate=False)
+        assert ours.tss[species] == pytest.approx((true_rate - false_rate).max(), abs=1e-12)
+
+
+def test_order_of_species_does_not_change_scores() -> None:
+    rng = np.random.default_rng(2)
+    presence, scores = rng.random((60, 9)) < 0.4, rng.normal(size=(60, 9))
+    order = rng.permutation(9)
+    np.testing.assert_array_equal(
+        ranking_scores(presence, scores).auc[order], ranking_scores(presence[:, order], scores[:, order]).auc
+    )
+
+
+def test_sample_f1_agrees_with_scikit_learn_over_sites_with_records() -> None:
+    rng = np.random.default_rng(3)
+    presence, predicted = rng.random((50, 12)) < 0.3, rng.random((50, 12)) < 0.4
+    presence[7] = False
+    used = presence.any(axis=1)
+    theirs = f1_score(presence[used], predicted[used], average="samples", zero_division=0)
+    assert sample_f1(presence, predicted) == pytest.approx(theirs, abs=1e-12)
+    assert np.isnan(sample_f1(presence[:0], predicted[:0]))
+
+
+def test_calibration_error_is_the_worked_example() -> None:
+    # bins of 0.5: probabilities .1 .2 .3 with one presence, .8 .9 with one presence
+    probability = np.array([[0.1], [0.2], [0.3], [0.8], [0.9]])
+    presence = np.array([[0], [0], [1], [1], [0]])
+    expected = (3 * abs(0.2 - 1 / 3) + 2 * abs(0.85 - 0.5)) / 5
+    assert expected_calibration_error(presence, probability, n_bins=2) == pytest.approx(expected)
+    table = reliability_table(presence, probability, n_bins=4)
+    assert table["n"].sum() == 5 and list(table["lower"]) == [0.0, 0.25, 0.75]
+
+
+def test_log_loss_stays_finite_for_extreme_logits() -> None:
+    assert log_loss(np.array([[1, 0]]), np.array([[-1e4, -1e4]])) == pytest.approx(5e3)
+
+
+def overconfident(n_sites: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits three times too steep, shifted per species; gives logits, presences, true slopes."""
+    rng = np.random.default_rng(4)
+    truth = rng.normal(-1.5, 1.2, (n_sites, 6))
+    slopes = np.array([0.3, 0.35, 0.25, 0.3, 0.4, 0.3])
+    presence = (rng.random(truth.shape) < sigmoid(truth)).astype(np.uint8)
+    return ((truth - 0.4) / slopes).astype(np.float32), presence, slopes
+
+
+def test_platt_without_shrinkage_is_scikit_learns_logistic_regression() -> None:
+    logits, presence, _ = overconfident(800)
+    ours = fit_calibration(logits, presence, shrinkage=0.0)
+    for species in range(6):
+        theirs = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
+            logits[:, [species]], presence[:, species]
+        )
+        assert ours.slope[species] == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
+        assert ours.intercept[species] == pytest.approx(theirs.intercept_[0], rel=1e-2, abs=1e-3)
+
+
+def test_calibration_recovers_the_true_map_and_mends_overconfidence() -> None:
+    logits, presence, slopes = overconfident()
+    fitted = fit_calibration(logits, presence)
+    np.testing.assert_allclose(fitted.slope, slopes, rtol=0.12)
+    np.testing.assert_allclose(fitted.intercept, 0.4, atol=0.15)
+    folds = np.arange(len(logits)) % 5
+    before = expected_calibration_error(presence, sigmoid(logits))
+    after = expected_calibration_error(presence, sigmoid(cross_fit(logits, presence, folds)))
+    assert before > 0.1 and after < 0.015
+
+
+def test_strong_shrinkage_gives_every_species_the_common_map_and_a_species_never_seen_too() -> None:
+    logits, presence, _ = overconfident(500)
+    presence[:, 2] = 0
+    common = fit_calibration(logits, presence, shrinkage=1e9)
+    assert np.ptp(common.slope) < 1e-3 and np.ptp(common.intercept) < 1e-3
+    mild = fit_calibration(logits, presence, shrinkage=10.0)
+    assert np.isfinite(mild.slope).all() and np.isfinite(mild.intercept).all() and (mild.slope > 0).all()
+
+
+def test_calibration_of_a_fold_does_not_look_at_that_fold() -> None:
+    logits, presence, _ = overconfident(400)
+    folds = np.arange(400) % 4
+    spoiled = presence.copy()
+    spoiled[folds == 2] = 1 - spoiled[folds == 2]
+    here = cross_fit(logits, presence, folds)[folds == 2]
+    np.testing.assert_array_equal(here, cross_fit(logits, spoiled, folds)[folds == 2])
+
+
+def test_calibration_keeps_the_ranking_and_survives_saving() -> None:
+    logits, presence, _ = overconfident(300)
+    fitted = fit_calibration(logits, presence)
+    probability = fitted.probabilities(logits)
+    assert probability.dtype == np.float32 and (probability >= 0).all() and (probability <= 1).all()
+    np.testing.assert_array_equal(
+        np.argsort(logits[:, 0]), np.argsort(fitted.calibrated_logits(logits)[:, 0])
+    )
+    again = Calibration.from_arrays(fitted.arrays())
+    np.testing.assert_array_equal(again.probabilities(logits), probability)
+    with pytest.raises(CheckpointMismatchError, match="its scores are not calibrated"):
+        Calibration.from_arrays({})
+
+
+def clustered(n_sites: int = 600) -> tuple[SiteInputs, np.ndarray]:
+    rng = np.random.default_rng(5)
+    lonlat = np.column_stack([rng.uniform(0, 20, n_sites), rng.uniform(40, 50, n_sites)])
+    truth = sigmoid(np.column_stack([lonlat[:, 0] - 10, 45 - lonlat[:, 1], np.zeros(n_sites)]))
+    presence = (rng.random(truth.shape) < truth).astype(np.uint8)
+    return SiteInputs(lonlat, np.zeros((n_sites, 0), np.float32)), presence
+
+
+def fit_grid(inputs: SiteInputs, presence: np.ndarray, rows: np.ndarray, fold: int) -> DiscretizedGrid:
+    model = DiscretizedGrid(GridSettings(spacings_deg=(5.0,)), ("a", "b", "c"), ())
+    model.fit(inputs, presence)
+    return model
+
+
+def test_cross_validation_never_shows_a_model_its_test_sites_and_beats_chance() -> None:
+    inputs, presence = clustered()
+    folds = block_folds(inputs.lonlat, 1.0)
+    seen: dict[int, np.ndarray] = {}
+
+    def fit_model(part: SiteInputs, labels: np.ndarray, rows: np.ndarray, fold: int) -> DiscretizedGrid:
+        seen[fold] = rows
+        np.testing.assert_array_equal(labels, presence[rows])
+        return fit_grid(part, labels, rows, fold)
+
+    result, logits = cross_validate(
+        "grid", fit_model, inputs, presence, folds, 1.0, ("a", "b", "c"), assemblages.sse
+    )
+    for fold, rows in seen.items():
+        assert not (folds[rows] == fold).any()
+    assert np.isfinite(logits).all()
+    assert result.per_species["auc"][0] > 0.85 and abs(result.per_species["auc"][2] - 0.5) < 0.1
+    assert 0 < result.scores["ece_after"] < 0.06 and 0 < result.scores["sample_f1"] < 1
+
+
+def test_the_table_prints_every_model_and_survives_as_json(tmp_path: Path) -> None:
+    inputs, presence = clustered(200)
+    results = []
+    for seed in (0, 1):
+        folds = block_folds(inputs.lonlat, 1.0, seed=seed)
+        result, _ = cross_validate(
+            "grid", fit_grid, inputs, presence, folds, 1.0, ("a", "b", "c"), assemblages.sse
+        )
+        results.append(result)
+    mean = mean_of_repeats(results)
+    assert mean.scores["auc"] == pytest.approx(np.mean([r.scores["auc"] for r in results]))
+    evaluation = Evaluation("simulated", (mean,))
+    text = evaluation.to_text()
+    assert "simulated: 200 sites, 3 species, 5-fold spatial blocks" in text and "grid" in text
+    evaluation.write_json(tmp_path / "deep" / "tables.json")
+    (row,) = json.loads((tmp_path / "deep" / "tables.json").read_text())["results"]
+    assert row["model"] == "grid" and row["n_repeats"] == 2
+    assert row["auc"] == pytest.approx(mean.scores["auc"], abs=1e-4)
+    assert sum(part["n"] for part in row["reliability"]) == 600
+
+
+def test_a_card_says_what_it_must_and_one_that_does_not_is_refused(tmp_path: Path) -> None:
+    inputs, presence = clustered(200)
+    folds = block_folds(inputs.lonlat, 1.0)
+    result, _ = cross_validate(
+        "grid", fit_grid, inputs, presence, folds, 1.0, ("a", "b", "c"), assemblages.sse
+    )
+    source = {"name": "Simulated records", "citation": "Nobody 2026.", "licence": "CC0"}
+    card = {
+        "name": "simulated", "title": "Simulated", "summary": "A test.", "data": [source],
+        "covariates": [source], "model": "A grid.", "limits": ["Not real."], "date": "2026-01-01",
+        "code_version": "0", "command": "python -m sdm_core atlas x.toml",
+        "validation": {"results": [result.to_dict()], "command": "python -m sdm_core evaluate x.toml"},
+        "calibration": {"method": "Platt.", "ece_before": 0.1, "ece_after": 0.01,
+                        "reliability": result.reliability.to_dict(orient="records")},
+    }  # fmt: skip
+    write_card(tmp_path, card)
+    page = (tmp_path / "MODEL_CARD.md").read_text()
+    for wanted in ("Nobody 2026.", "CC0", "Not real.", "python -m sdm_core evaluate x.toml", "Blocks of 1°"):
+        assert wanted in page
+    assert str(round(result.scores["auc"], 4)) in page
+    assert json.loads((tmp_path / "model_card.json").read_text())["title"] == "Simulated"
+    with pytest.raises(ConfigurationError, match="lacks limits, command"):
+        write_card(tmp_path, {**card, "limits": [], "command": ""})
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(TrainingError, match="do not fit scores"):
+        ranking_scores(np.zeros((3, 2)), np.zeros((3, 3)))
+    with pytest.raises(TrainingError, match="must be finite"):
+        ranking_scores(np.zeros((1, 1)), np.array([[np.nan]]))
+    with pytest.raises(TrainingError, match="do not fit presences"):
+        fit_calibration(np.zeros((3, 2)), np.zeros((3, 3)))
+    with pytest.raises(TrainingError, match="shrinkage = -1"):
+        fit_calibration(np.zeros((3, 2)), np.zeros((3, 2)), shrinkage=-1)
