@@ -1,1 +1,22 @@
-"""A region's report: HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, rasters and a manifest of checksums."""
+"""A region's report: HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, rasters and a manifest of checksums.
+
+content, wording, card, species   what the report says, from the region's indicators and the model card
+cartography, figures, drawings    maps and charts at 300 dpi
+render                            one template, two editions: one HTML file, and A4 by WeasyPrint
+files, folder                     data files; a folder that is written whole or not at all
+build                             `build_report`
+"""
+
+from sdm_core.reports.build import FORMAT_FILES, FORMATS, build_report, report_stem
+from sdm_core.reports.folder import MANIFEST_NAME, read_manifest, verify_manifest, zip_folder
+
+__all__ = [
+    "FORMATS",
+    "FORMAT_FILES",
+    "MANIFEST_NAME",
+    "build_report",
+    "read_manifest",
+    "report_stem",
+    "verify_manifest",
+    "zip_folder",
+]

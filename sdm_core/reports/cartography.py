@@ -193,10 +193,12 @@ def draw_frame(axes: Axes, frame: Frame, land: Any | None, borders: Any | None =
     for spine in axes.spines.values():
         spine.set_edgecolor("#8b9296")
         spine.set_linewidth(0.5)
+    has_borders = borders is not None and len(borders) > 0
     if land is not None:
-        draw_polygons(axes, frame, land, face=LAND_COLOUR, edge=BORDER_COLOUR, width=0.35, order=1)
-    if borders is not None:
-        draw_polygons(axes, frame, borders, face="none", edge=BORDER_COLOUR, width=0.35, order=3)
+        edge = "none" if has_borders else BORDER_COLOUR
+        draw_polygons(axes, frame, land, face=LAND_COLOUR, edge=edge, width=0.35, order=1)
+    if has_borders:  # their coast is finer than that of the land, so they bring land of their own
+        draw_polygons(axes, frame, borders, face=LAND_COLOUR, edge=BORDER_COLOUR, width=0.35, order=2)
 
 
 def draw_polygons(
@@ -249,7 +251,7 @@ def polygon_path(geometry: Any) -> DrawnPath | None:
     """Matplotlib path of every ring of a polygonal geometry; None when it has none."""
     polygons = [
         orient(part)
-        for part in shapely.get_parts(geometry)
+        for part in shapely.get_parts(shapely.get_parts(np.atleast_1d(geometry)))
         if part.geom_type == "Polygon" and not part.is_empty
     ]
     rings = [np.asarray(ring.coords)[:, :2] for part in polygons for ring in (part.exterior, *part.interiors)]

@@ -58,15 +58,15 @@ class Basemap:
 
     def within(self, frame: carto.Frame) -> Basemap:
         """The part of the base map a frame can show, so that drawing stays quick and lines stay short."""
-        west, south, east, north = frame.lonlat_bounds()
-        clip = shapely.box(west, south, east, north)
+        clip = frame.lonlat_bounds()
         return Basemap(_clipped(self.land, clip), _clipped(self.borders, clip))
 
 
-def _clipped(geometry: Any | None, clip: Any) -> Any | None:
+def _clipped(geometry: Any | None, clip: tuple[float, float, float, float]) -> Any | None:
     if geometry is None:
         return None
-    return shapely.intersection(geometry, clip)
+    parts = shapely.clip_by_rect(shapely.get_parts(geometry), *clip)
+    return parts[~shapely.is_empty(parts)]
 
 
 def save_png(figure: Figure) -> bytes:

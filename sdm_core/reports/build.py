@@ -1,0 +1,196 @@
+"""A region's whole report, from the atlas to the files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdm_core import config, regions
+from sdm_core.errors import ReportError
+from sdm_core.indicators import RegionSummary, rule_options, summarise_region
+from sdm_core.reports import card as cards
+from sdm_core.reports import content, drawings, files, folder, render, text
+
+logger = logging.getLogger(__name__)
+
+#: Formats of a report and the files each writes.
+FORMAT_FILES: dict[str, tuple[str, ...]] = {
+    "html": ("report.html",),
+    "pdf": ("report.pdf",),
+    "csv": ("species.csv", "habitats.csv"),
+    "json": ("indicators.json",),
+    "geojson": ("area.geojson",),
+    "geoparquet": ("cells.geoparquet",),
+    "geotiff": ("maps/richness.tif", "maps/shannon.tif"),
+}
+FORMATS: tuple[str, ...] = tuple(FORMAT_FILES)
+
+
+def build_report(
+    atlas: Any,
+    region: regions.Region,
+    out: Path,
+    rule: str = config.DEFAULT_RULE,
+    formats: Sequence[str] = FORMATS,
+    *,
+    permalink: str = "",
+    created: datetime | None = None,
+    on_note: Callable[[str], None] | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Write the report of a region into the folder `out` and name its files.
+
+    Every file is written aside and renamed in once all are done, the manifest last; on any error the folder
+    stays as it was. The same numbers stand in every format: all come from one `RegionSummary`.
+
+    Args:
+        atlas: an opened atlas (`registry.open_atlas`).
+        region: the outline.
+        out: folder of the report, made when it is missing; files of an earlier report in it are replaced.
+        rule: how probabilities become species sets, one of `indicators.RULES`.
+        formats: some of `FORMATS`.
+        permalink: web address that opens this region again, shown in the report.
+        created: moment shown in the report; now in UTC by default.
+        on_note: is told in one sentence what could not be made (a PDF without its libraries).
+        **options: of the rule, as `summarise_region` takes them.
+
+    Returns:
+        Paths of all files written, `MANIFEST.sha256` last.
+
+    Raises:
+        RuleError: an unknown rule or option.
+        NoDataInRegionError: the region holds no cell of the atlas.
+        ReportError: an unknown format, a folder that cannot be written, a full disk, or a PDF as the only
+            format when its libraries are missing.
+    """
+    wanted = _checked_formats(formats)
+    rule_options(rule, options)
+    store = atlas.store
+    rows, notes = regions.select_rows(region, store.lonlat, store.resolution, store.cells)
+    summary = summarise_region(store, rows, region=region, rule=rule, notes=notes, **options)
+    moment = (created or datetime.now(UTC)).replace(microsecond=0)
+    names = [name for form in wanted for name in FORMAT_FILES[form]] + [folder.MANIFEST_NAME]
+    facts = content.ReportFacts(atlas, region, rows, summary, moment, permalink, names)
+    with folder.staged_folder(out) as fresh:
+        _write_data(fresh, wanted, facts)
+        _write_pages(fresh, wanted, facts, on_note)
+        written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+    return [out / name for name in (*written, folder.MANIFEST_NAME)]
+
+
+def report_stem(atlas: Any, region: regions.Region, created: datetime) -> str:
+    """Start of a file name for a download: place, atlas and date."""
+    return text.file_stem(region.name, atlas.name, f"{created:%Y-%m-%d}")
+
+
+def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(word.strip().lower() for word in formats))
+    unknown = [word for word in wanted if word not in FORMAT_FILES]
+    if unknown:
+        raise ReportError(f'The report format is "{unknown[0]}", expected some of {", ".join(FORMATS)}.')
+    if not wanted:
+        raise ReportError(f"No report format was asked for; choose some of {', '.join(FORMATS)}.")
+    return wanted
+
+
+def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) -> None:
+    """Every file but the pages."""
+    summary, store, rows = facts.summary, facts.atlas.store, facts.rows
+    if "csv" in wanted:
+        files.write_species(fresh / "species.csv", summary.species_table)
+        files.write_habitats(fresh / "habitats.csv")
+    if "json" in wanted:
+        files.write_indicators(fresh / "indicators.json", {**_origin(facts), **summary.to_dict()})
+    if "geojson" in wanted:
+        files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
+    layers = _layers(store, rows)
+    if "geoparquet" in wanted:
+        table = files.cells_table(
+            np.asarray(store.cells)[rows],
+            np.asarray(store.lonlat)[rows],
+            np.asarray(store.area_ha)[rows],
+            {name: values for name, (values, _) in layers.items()},
+        )
+        files.write_cells(fresh / "cells.geoparquet", table)
+    if "geotiff" in wanted:
+        files.write_rasters(
+            fresh / "maps",
+            np.asarray(store.cells)[rows],
+            np.asarray(store.lonlat)[rows],
+            store.resolution,
+            {name: layers[name] for name in ("richness", "shannon")},
+            {
+                "REGION": facts.region.name,
+                "ATLAS": facts.atlas.name,
+                "ATLAS_VERSION": summary.atlas_version,
+                "CREATED": facts.created.isoformat(),
+                "CITATION": content.citation(facts),
+            },
+        )
+
+
+def _write_pages(
+    fresh: Path,
+    wanted: Sequence[str],
+    facts: content.ReportFacts,
+    on_note: Callable[[str], None] | None,
+) -> None:
+    """HTML and PDF, from the same content."""
+    if "html" not in wanted and "pdf" not in wanted:
+        return
+    summary = facts.summary
+    drawn = drawings.draw_all(
+        facts.atlas.store,
+        facts.region,
+        facts.rows,
+        credit=content.credit_line(facts),
+        mean_richness=summary.value("alpha_expected"),
+        top_species=content.top_species(summary, drawings.N_BARS),
+        calibration=cards.calibration(facts.atlas.card),
+    )
+    said = content.build_content(facts, drawn)
+    if "pdf" in wanted:
+        try:
+            render.render_pdf(said, fresh / "report.pdf")
+        except ReportError as error:
+            if set(wanted) == {"pdf"}:
+                raise
+            logger.warning("%s", error)
+            if on_note is not None:
+                on_note(str(error))
+            said["files"] = [entry for entry in said["files"] if entry["name"] != "report.pdf"]
+    if "html" in wanted:
+        (fresh / "report.html").write_text(render.render_html(said), encoding="utf-8")
+
+
+def _layers(store: Any, rows: NDArray[np.int64]) -> dict[str, tuple[np.ndarray, str]]:
+    """Values per cell of the region with their unit, by column name."""
+    units = {"richness": "expected species", "shannon": "nats", "simpson": "1", "sse_richness": "species"}
+    return {name: (np.asarray(store.layer(name))[rows], unit) for name, unit in units.items()}
+
+
+def _origin(facts: content.ReportFacts) -> dict[str, str]:
+    return {
+        "created": facts.created.isoformat(),
+        "florascope": config.CODE_VERSION,
+        "permalink": text.safe_link(facts.permalink),
+        "citation": content.citation(facts),
+    }
+
+
+def _atlas_tags(summary: RegionSummary) -> dict[str, Any]:
+    return {
+        "atlas": summary.atlas,
+        "atlas_version": summary.atlas_version,
+        "rule": summary.rule,
+        "n_cells": summary.n_cells,
+    }
+
+
+__all__ = ["FORMATS", "FORMAT_FILES", "build_report", "report_stem"]

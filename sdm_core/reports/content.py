@@ -1,0 +1,360 @@
+"""What the report of one region says, in the order its template sets it.
+
+Every number comes from `RegionSummary` or from the atlas' model card; this module chooses, orders and puts
+them into words, and computes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdm_core import config, regions
+from sdm_core.indicators import RegionSummary
+from sdm_core.reports import card as cards
+from sdm_core.reports import text, wording
+from sdm_core.reports.figures import DrawnFigure
+from sdm_core.reports.species import flag_sources, species_rows
+
+#: Species in the table of section 5; the annex and `species.csv` hold more.
+N_TABLE_SPECIES = 40
+#: Species not in any set are still listed in the annex from this mean probability on.
+LEAST_MEAN_PROBABILITY = 0.05
+_CELL_AREA_FIGURES = 2
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """Everything a report is made of.
+
+    `rows` of the store inside the region; `files` names of the files written beside the page; `command`
+    what writes the same numbers again.
+    """
+
+    atlas: Any
+    region: regions.Region
+    rows: NDArray[np.int64]
+    summary: RegionSummary
+    created: datetime
+    permalink: str
+    files: Sequence[str]
+
+
+def credit_line(facts: ReportFacts) -> str:
+    """Sources below a figure: program, atlas with version, date and data."""
+    sources = cards.data_sources(facts.atlas.card)
+    data = f" Data: {'; '.join(source['name'] for source in sources)}." if sources else ""
+    return (
+        f"Florascope {config.CODE_VERSION}, {facts.atlas.title}, version {facts.summary.atlas_version[:12]}, "
+        f"{text.long_date(facts.created)}.{data}"
+    )
+
+
+def top_species(summary: RegionSummary, count: int) -> list[tuple[str, float]]:
+    """Name and mean probability of the species with the largest expected area."""
+    table = summary.species_table.head(count)
+    return list(zip(table["species"], table["mean_probability"].astype(float), strict=True))
+
+
+def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -> dict[str, Any]:
+    """Content of the report's template (`r`), complete; numbers already in the form readers see."""
+    summary, atlas = facts.summary, facts.atlas
+    table = summary.species_table
+    listed = table[table["present"] | (table["mean_probability"] >= LEAST_MEAN_PROBABILITY)]
+    numbers = _figure_numbers(drawn)
+    return {
+        "place": facts.region.name,
+        "atlas_title": atlas.title,
+        "created_date": text.long_date(facts.created),
+        "created_iso": facts.created.isoformat(timespec="seconds"),
+        "code_version": config.CODE_VERSION,
+        "warning": wording.build_warning(atlas.card),
+        "figures": drawn,
+        "numbers": numbers,
+        "cards": _cover_cards(summary),
+        "sentences": _sentences(summary),
+        "provenance": (
+            f"Made on {text.long_date(facts.created)} at {facts.created:%H:%M %Z} with Florascope "
+            f"{config.CODE_VERSION} from the atlas “{atlas.title}”, version {summary.atlas_version}."
+        ),
+        "permalink": text.safe_link(facts.permalink),
+        "sections": wording.SECTIONS,
+        "not_in_this_edition": wording.NOT_IN_THIS_EDITION,
+        "area_facts": _area_facts(facts),
+        "area_notes": [text.sentence(note) for note in summary.notes],
+        "trust_paragraphs": [wording.TRUST, *_flag_gaps(summary)],
+        "trust_facts": _trust_facts(facts),
+        "rule": summary.rule,
+        "diversity_intro": (
+            f"Species sets follow the rule “{summary.rule}”: {summary.rule_text}. Numbers in brackets are an "
+            "interval or a range; what it means stands beside it."
+        ),
+        "diversity_rows": _diversity_rows(summary),
+        "diversity_notes": wording.DIVERSITY_NOTES,
+        "species_intro": _species_intro(summary),
+        "species_top": species_rows(table.head(N_TABLE_SPECIES)),
+        "species_all": species_rows(listed),
+        "species_note": wording.SPECIES_NOTE,
+        "cells_heading": f"Cells of {text.whole(summary.n_cells)}",
+        "flag_sources": flag_sources(table, summary),
+        "annex_intro": (
+            f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} in "
+            "the "
+            f"atlas: those in the set of at least one cell, and those with a mean probability of at least "
+            f"{LEAST_MEAN_PROBABILITY:g} over the region. The number is the mean probability. The file "
+            "species.csv holds every species with any probability, and more columns."
+        ),
+        "annex_caption": "Species of the region; press a heading to sort",
+        "limits": wording.limits(atlas.card),
+        "method_paragraphs": wording.method_paragraphs(atlas.card, summary),
+        "score_tables": cards.score_tables(atlas.card),
+        "score_notes": wording.score_notes(atlas.card),
+        "covariates": wording.covariates(atlas.card),
+        "odmap": wording.odmap(atlas.card, summary),
+        "command": reproduce_command(facts),
+        "snippet": reproduce_snippet(facts),
+        "citation": citation(facts),
+        "sources": cards.all_sources(atlas.card),
+        "references": wording.REFERENCES,
+        "files": [{"name": name, "text": wording.FILE_TEXTS.get(name, "")} for name in facts.files],
+        "footer": (
+            f"Florascope {config.CODE_VERSION} · {atlas.title}, version {summary.atlas_version} · "
+            f"{text.long_date(facts.created)}"
+        ),
+    }
+
+
+def citation(facts: ReportFacts) -> str:
+    """Citation of the report to copy."""
+    address = f" {text.safe_link(facts.permalink)}" if text.safe_link(facts.permalink) else ""
+    return (
+        f"Florascope ({facts.created.year}). Plant diversity report: {facts.region.name}. Atlas “"
+        f"{facts.atlas.title}”, version {facts.summary.atlas_version[:12]}; Florascope "
+        f"{config.CODE_VERSION}; "
+        f"made on {text.long_date(facts.created)}; outline {facts.summary.geometry_hash}.{address} Please "
+        "cite "
+        "the data sources below as well."
+    )
+
+
+def reproduce_command(facts: ReportFacts) -> str:
+    """Command that writes the same numbers from the outline beside the report."""
+    options = "".join(
+        f" --{name} {value}" for name, value in facts.summary.rule_options.items() if np.ndim(value) == 0
+    )
+    return (
+        f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
+        f"--rule {facts.summary.rule}{options}"
+    )
+
+
+def reproduce_snippet(facts: ReportFacts) -> str:
+    """The same in Python, down to the numbers."""
+    options = "".join(
+        f", {name}={value!r}" for name, value in facts.summary.rule_options.items() if np.ndim(value) == 0
+    )
+    return "\n".join(
+        [
+            "from pathlib import Path",
+            "from sdm_core import regions",
+            "from sdm_core.indicators import summarise_region",
+            "from sdm_core.registry import open_atlas",
+            "",
+            f'store = open_atlas("{facts.atlas.name}").store  # version {facts.summary.atlas_version}',
+            'region = regions.read_region(Path("area.geojson"))',
+            "rows, notes = regions.select_rows(region, store.lonlat, store.resolution, store.cells)",
+            f'summary = summarise_region(store, rows, region, rule="{facts.summary.rule}"{options})',
+            'print(summary.value("alpha_expected"), summary.value("gamma"), summary.value("shannon"))',
+        ]
+    )
+
+
+def _figure_numbers(drawn: Mapping[str, DrawnFigure | None]) -> dict[str, int]:
+    """Number of each figure in reading order; figures that are missing take none."""
+    order = ("cover", "location", "effort", "calibration", "shannon", "histogram", "species")
+    present = [key for key in order if drawn.get(key) is not None]
+    return {key: place + 1 for place, key in enumerate(present)}
+
+
+def _cover_cards(summary: RegionSummary) -> list[dict[str, str]]:
+    alpha, lower, effective = summary["alpha_expected"], summary["gamma_lower"], summary["hill_1"]
+    chosen = [
+        {
+            "label": "species expected in a cell (α)",
+            "value": text.count_like(alpha.value),
+            "note": f"{text.count_like(alpha.low)}–{text.count_like(alpha.high)} between cells",
+        },
+        {
+            "label": f"species in the region (γ), rule “{summary.rule}”",
+            "value": summary["gamma"].shown,
+            "note": f"at least {text.count_like(lower.value)} expected "
+            f"({text.count_like(lower.low)}–{text.count_like(lower.high)}, 90 %)",
+        },
+        {
+            "label": "Shannon index of the region (H′, nats)",
+            "value": summary["shannon"].shown,
+            "note": f"as {text.count_like(effective.value)} equally widespread species",
+        },
+        {
+            "label": "Whittaker beta (γ/α)",
+            "value": summary["beta_whittaker"].shown,
+            "note": "region against its mean cell, same rule",
+        },
+    ]
+    endemic = summary.groups.get("endemic")
+    if endemic is not None and endemic.unassessed_percent < 100.0:
+        chosen.append(
+            {
+                "label": f"endemic species, rule “{summary.rule}”",
+                "value": text.whole(endemic.by_rule),
+                "note": f"{text.sensible(endemic.unassessed_percent, 2)} % of species not assessed",
+            }
+        )
+    else:
+        chosen.append(
+            {
+                "label": "of the atlas’ area is poorer in species",
+                "value": f"{text.sensible(summary.percentiles['richness'], 2)}{text.NARROW_SPACE}%",
+                "note": "than the region’s mean cell",
+            }
+        )
+    return chosen
+
+
+def _sentences(summary: RegionSummary) -> list[str]:
+    said = [
+        f"{summary.sentence('area_km2')} {summary.sentence('cell_area_km2')}"
+        if np.isfinite(summary.value("area_km2"))
+        else summary.sentence("cell_area_km2"),
+        f"{summary.sentence('alpha_expected')} {_percentile_sentence(summary)}",
+        f"{summary.sentence('gamma')} {summary.sentence('gamma_lower')}",
+        summary.sentence("beta_whittaker"),
+    ]
+    widest = [name for name, _ in top_species(summary, 3)]
+    if widest:
+        said.append(
+            f"The most widespread of them {'is' if len(widest) == 1 else 'are'} {text.listed(widest)}."
+        )
+    said.extend(_group_sentences(summary))
+    return [sentence for sentence in said if sentence]
+
+
+def _percentile_sentence(summary: RegionSummary) -> str:
+    share = summary.percentiles.get("richness", np.nan)
+    if not np.isfinite(share):
+        return ""
+    return f"That is more than in {text.sensible(share, 2)} % of the area of the atlas."
+
+
+def _group_sentences(summary: RegionSummary) -> list[str]:
+    said = []
+    for name, words in wording.GROUP_SENTENCES.items():
+        group = summary.groups.get(name)
+        if group is None or not (group.by_rule or group.expected >= 0.05):
+            continue
+        said.append(words.format(by_rule=text.whole(group.by_rule), expected=text.decimal(group.expected, 1)))
+    return said
+
+
+def _flag_gaps(summary: RegionSummary) -> list[str]:
+    """What the atlas does not know about flags, so that a missing label is not read as "no"."""
+    gaps = [
+        words
+        for name, words in wording.GROUP_GAPS.items()
+        if summary.groups[name].unassessed_percent >= 100.0
+    ]
+    table = summary.species_table
+    if not (table["habitats_directive"].fillna("").astype(str) != "").any() and not bool(
+        table["invasive_union_concern"].fillna(False).astype(bool).any()
+    ):
+        gaps.append(wording.NO_LEGAL_FLAGS)
+    return gaps
+
+
+def _area_facts(facts: ReportFacts) -> list[dict[str, str]]:
+    summary, region = facts.summary, facts.region
+    west, south, east, north = region.bounds
+    held = [f"{name} ({text.percent(share)})" for name, share in regions.countries_of(region)]
+    mean_cell = summary.value("cell_area_km2") / summary.n_cells
+    return [
+        _row("Name", region.name),
+        _row("Area of the outline", text.area(region.area_km2), "geodesic, WGS84"),
+        _row(
+            "Cells of the atlas",
+            f"{text.whole(summary.n_cells)} cells, {text.area(summary.value('cell_area_km2'))}",
+            f"H3 resolution {summary.resolution}, about {text.sensible(mean_cell, _CELL_AREA_FIGURES)} km² "
+            "each",
+        ),
+        _row(
+            "How cells were chosen",
+            "cells whose centre lies inside the outline",
+            "an outline too small to hold a centre takes the cell it overlaps most",
+        ),
+        _row("Countries", text.listed(held) if held else "none on the shipped map"),
+        _row("Extent", f"{west:.3f}° to {east:.3f}° E, {south:.3f}° to {north:.3f}° N"),
+        _row("Source of the outline", region.source or "not stated"),
+        _row("Hash of the outline", region.geometry_hash, "SHA-256, first 16 digits"),
+    ]
+
+
+def _trust_facts(facts: ReportFacts) -> list[dict[str, str]]:
+    table = facts.summary.species_table
+    rows = []
+    nearby = table["records_nearby"].dropna()
+    if len(nearby):
+        rows.append(
+            _row(
+                "Records nearby",
+                f"{text.whole(int(nearby.sum()))} of {text.whole(int((nearby > 0).sum()))} species",
+                "observed in the coarse cells (about 1,800 km² each) that the region touches",
+            )
+        )
+        present = table.loc[table["present"] & table["records_nearby"].notna(), "records_nearby"]
+        if len(present):
+            seen = int((present > 0).sum())
+            rows.append(
+                _row(
+                    "Predicted and recorded nearby",
+                    f"{text.whole(seen)} of {text.whole(len(present))} species in the region’s sets",
+                    "the others are predicted from the conditions alone",
+                )
+            )
+    else:
+        rows.append(_row("Records nearby", "not shipped with this atlas"))
+    rows.extend(_row(*fact) for fact in cards.quality_facts(facts.atlas.card))
+    rows.append(_row("Years of the records", cards.years(facts.atlas.card)))
+    rows.append(_row("Area of applicability", wording.NO_APPLICABILITY))
+    rows.append(_row("Overall grade", wording.NO_GRADE))
+    return rows
+
+
+def _diversity_rows(summary: RegionSummary) -> list[dict[str, str]]:
+    rows = []
+    for name, indicator in summary.indicators.items():
+        if name in ("area_km2", "cell_area_km2"):
+            continue
+        words = indicator.text
+        meaning = words.definition
+        if words.interval and np.isfinite(indicator.low):
+            meaning = f"{meaning} In brackets: {words.interval}."
+        unit = f" ({words.unit})" if words.unit and words.unit not in words.label else ""
+        rows.append({"label": words.label + unit, "value": indicator.shown_interval, "meaning": meaning})
+    return rows
+
+
+def _species_intro(summary: RegionSummary) -> str:
+    return (
+        f"{summary.sentence('gamma')} “Mean p” is the area-weighted mean of the calibrated probability over "
+        "the "
+        "region’s cells, “highest p” that of its best cell; the expected area is Σ cell area × p; the last "
+        "number says in how many cells the species belongs to the set."
+    )
+
+
+def _row(label: str, value: str, note: str = "") -> dict[str, str]:
+    return {"label": label, "value": value, "note": note}

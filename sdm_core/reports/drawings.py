@@ -1,0 +1,254 @@
+"""The figures of one region's report: which maps and charts there are, with their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdm_core import regions
+from sdm_core.errors import RegionError
+from sdm_core.reports import cartography as carto
+from sdm_core.reports import figures, text
+from sdm_core.reports.card import Calibration
+
+#: Hexagons drawn in one figure at most; above it a map shows means of coarser cells and says so.
+MAX_DRAWN_CELLS = 6_000
+#: Species shown as bars.
+N_BARS = 20
+OBSERVED_RESOLUTION = 5
+
+
+def basemap() -> figures.Basemap:
+    """Land and borders shipped with the project; an empty base map where its files are missing."""
+    try:
+        land = regions.land_geometry()
+        borders = np.asarray(list(regions.country_outlines().values()))
+    except RegionError:
+        return figures.Basemap()
+    return figures.Basemap(land, borders)
+
+
+def draw_all(
+    store: Any,
+    region: regions.Region,
+    rows: NDArray[np.int64],
+    *,
+    credit: str,
+    mean_richness: float | None,
+    top_species: Sequence[tuple[str, float]],
+    calibration: Calibration | None,
+) -> dict[str, figures.DrawnFigure | None]:
+    """Every figure of the report by its place in it; None where the atlas lacks what it would show.
+
+    `rows` of the store that belong to the region; `mean_richness` and `top_species` (name, mean
+    probability) come from the indicators of the region, so that figures and tables agree.
+    """
+    base = basemap()
+    land_credit = f"{credit} Land: {regions.BASEMAP_CREDIT}." if base.land is not None else credit
+    drawn: dict[str, figures.DrawnFigure | None] = {}
+    richness = np.asarray(store.layer("richness"), dtype=float)
+    shannon = np.asarray(store.layer("shannon"), dtype=float)
+    drawn["cover"] = _layer_figure(
+        store, region, rows, richness, base, land_credit, key="cover", width_mm=figures.FULL_WIDTH_MM
+    )
+    drawn["shannon"] = _layer_figure(
+        store, region, rows, shannon, base, land_credit, key="shannon", width_mm=figures.HALF_WIDTH_MM
+    )
+    drawn["location"] = _location_figure(store, region, base, land_credit)
+    drawn["effort"] = _effort_figure(store, region, rows, base, land_credit)
+    drawn["histogram"] = _histogram_figure(richness[rows], mean_richness, credit)
+    drawn["species"] = _bars_figure(top_species, credit)
+    drawn["calibration"] = _calibration_figure(calibration, credit)
+    return drawn
+
+
+_LAYERS: Mapping[str, tuple[str, str, str]] = {
+    "cover": (
+        "richness",
+        "expected species per cell (sum of probabilities)",
+        "Expected number of species in each cell: the sum of the calibrated probabilities of all species",
+    ),
+    "shannon": (
+        "shannon",
+        "Shannon index of a cell (nats)",
+        "Shannon index of each cell, from the shares of the probabilities of its species; natural logarithm",
+    ),
+}
+
+
+def _layer_figure(
+    store: Any,
+    region: regions.Region,
+    rows: NDArray[np.int64],
+    values: np.ndarray,
+    base: figures.Basemap,
+    credit: str,
+    *,
+    key: str,
+    width_mm: float,
+) -> figures.DrawnFigure:
+    quantity, label, meaning = _LAYERS[key]
+    cells, shown, resolution = cells_to_draw(store, rows, values)
+    png = figures.cell_map(
+        regions.cell_polygons(cells),
+        shown,
+        region.geometry,
+        base,
+        label=label,
+        ramp=carto.RAMPS[quantity],
+        credit=credit,
+        width_mm=width_mm,
+    )
+    known = shown[np.isfinite(shown)]
+    span = (
+        f"from {text.sensible(float(known.min()))} to {text.sensible(float(known.max()))}"
+        if len(known)
+        else "without values"
+    )
+    coarser = (
+        ""
+        if resolution == store.resolution
+        else f" Drawn as area-weighted means of coarser cells (H3 resolution {resolution})."
+    )
+    return figures.DrawnFigure(
+        key,
+        png,
+        alt=f"Map of {region.name}: {label}, {span}.",
+        caption=f"{meaning}, {span}.{coarser}",
+        width_mm=width_mm,
+    )
+
+
+def cells_to_draw(
+    store: Any, rows: NDArray[np.int64], values: np.ndarray
+) -> tuple[NDArray[np.uint64], np.ndarray, int]:
+    """Cells, values and resolution of a map: as stored, or means of parents when there are too many."""
+    if len(rows) <= MAX_DRAWN_CELLS:
+        return np.asarray(store.cells)[rows], values[rows], store.resolution
+    inside = np.full(len(values), np.nan)
+    inside[rows] = values[rows]
+    for resolution in range(store.resolution - 1, -1, -1):
+        parents, means = store.aggregate(inside, resolution)
+        held = np.isfinite(means)
+        if held.sum() <= MAX_DRAWN_CELLS or resolution == 0:
+            return np.asarray(parents)[held], np.asarray(means)[held], resolution
+    raise AssertionError("resolution 0 ends the search")
+
+
+def _location_figure(
+    store: Any, region: regions.Region, base: figures.Basemap, credit: str
+) -> figures.DrawnFigure:
+    longitude, latitude = store.lonlat[:, 0], store.lonlat[:, 1]
+    bounds = (
+        float(longitude.min()),
+        float(latitude.min()),
+        float(longitude.max()),
+        float(latitude.max()),
+    )
+    png = figures.location_map(region.geometry, base, atlas_bounds=bounds, credit=credit)
+    return figures.DrawnFigure(
+        "location",
+        png,
+        alt=f"Map that shows where {region.name} lies, with the extent of the atlas.",
+        caption="Where the region lies. Lambert azimuthal equal-area projection centred on the region, as "
+        "for "
+        "every map of this report.",
+        width_mm=figures.HALF_WIDTH_MM,
+    )
+
+
+def _effort_figure(
+    store: Any, region: regions.Region, rows: NDArray[np.int64], base: figures.Basemap, credit: str
+) -> figures.DrawnFigure | None:
+    observed = store.observed
+    if observed is None or store.resolution < OBSERVED_RESOLUTION:
+        return None
+    parents = np.unique(regions.cells_to_parents(np.asarray(store.cells)[rows], OBSERVED_RESOLUTION))
+    records = observed.set_index("cell")["n_records"].reindex(parents).to_numpy(dtype=float)
+    records[~(records > 0)] = np.nan
+    shown_cells, shown = parents, records
+    if len(parents) > MAX_DRAWN_CELLS:
+        coarse = regions.cells_to_parents(parents, OBSERVED_RESOLUTION - 1)
+        shown_cells, place = np.unique(coarse, return_inverse=True)
+        totals = np.bincount(place, weights=np.nan_to_num(records))
+        shown = np.where(totals > 0, totals, np.nan)
+    png = figures.cell_map(
+        regions.cell_polygons(shown_cells),
+        shown,
+        region.geometry,
+        base,
+        label="records per cell",
+        ramp=carto.RAMPS["records"],
+        credit=credit,
+        width_mm=figures.HALF_WIDTH_MM,
+        logarithmic=True,
+        no_value_label="no records",
+    )
+    empty = int(np.isnan(shown).sum())
+    return figures.DrawnFigure(
+        "effort",
+        png,
+        alt=f"Map of {region.name}: records the model was trained on, per coarse cell; "
+        f"{empty} of {len(shown)} cells have none.",
+        caption="Records the model was trained on, per coarse cell (about 250 km²) that touches the region; "
+        f"logarithmic colours. {text.counted(empty, 'cell')} of {text.whole(len(shown))} "
+        f"{'has' if empty == 1 else 'have'} none: there the prediction rests on other places.",
+        width_mm=figures.HALF_WIDTH_MM,
+    )
+
+
+def _histogram_figure(values: np.ndarray, mean: float | None, credit: str) -> figures.DrawnFigure:
+    png = figures.value_histogram(
+        values, label="expected species per cell", mean=mean, credit=credit, width_mm=figures.HALF_WIDTH_MM
+    )
+    return figures.DrawnFigure(
+        "histogram",
+        png,
+        alt=f"Histogram of the expected species per cell over {text.counted(len(values), 'cell')}.",
+        caption="How the expected number of species is spread over the cells of the region; the line is the "
+        "area-weighted mean.",
+        width_mm=figures.HALF_WIDTH_MM,
+    )
+
+
+def _bars_figure(top: Sequence[tuple[str, float]], credit: str) -> figures.DrawnFigure | None:
+    if not top:
+        return None
+    shown = list(top)[:N_BARS]
+    png = figures.species_bars(
+        [name for name, _ in shown],
+        np.asarray([value for _, value in shown], dtype=float),
+        label="mean probability over the region (area-weighted)",
+        credit=credit,
+    )
+    return figures.DrawnFigure(
+        "species",
+        png,
+        alt=f"Bars of the mean probability of {len(shown)} species, highest {shown[0][0]} "
+        f"with {text.probability(shown[0][1])}.",
+        caption=f"The {text.counted(len(shown), 'species', 'species')} with the highest mean probability "
+        "over "
+        "the region.",
+        width_mm=figures.FULL_WIDTH_MM,
+    )
+
+
+def _calibration_figure(calibration: Calibration | None, credit: str) -> figures.DrawnFigure | None:
+    if calibration is None:
+        return None
+    png = figures.calibration_plot(
+        calibration.predicted, calibration.observed, calibration.counts, credit=credit
+    )
+    return figures.DrawnFigure(
+        "calibration",
+        png,
+        alt="Reliability curve: share of held-out places with a record against the predicted probability, "
+        f"in {len(calibration.predicted)} bins.",
+        caption="Reliability of the probabilities over the whole atlas, on spatial blocks held out of "
+        "training. "
+        "On the dashed line, species predicted with 0.3 were recorded in 30 % of places.",
+        width_mm=figures.HALF_WIDTH_MM,
+    )
