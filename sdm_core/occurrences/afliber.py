@@ -54,6 +54,8 @@ def read_afliber(folder: Path) -> Occurrences:
     cells = _indexed(cells, "cell_id", _FILES["cells"])
     taxa = _indexed(taxa, "taxon_id", _FILES["taxa"])
     epithet = taxa["Species"].str.strip()
+    if cells["utm_cell"].duplicated().any():
+        raise OccurrenceError(f"{_FILES['cells']}: the column utm_cell must name every cell once.")
     species = (taxa["Genus"].str.strip() + " " + epithet).where(epithet != "")
     cell_rows = cells.index.get_indexer(_whole_numbers(pairs["cell_id"]))
     taxon_rows = taxa.index.get_indexer(_whole_numbers(pairs["taxon_id"]))
@@ -77,10 +79,10 @@ def read_afliber(folder: Path) -> Occurrences:
     latitude = pd.to_numeric(cells["lat"], errors="coerce").to_numpy(float)
     placed = cleaner.table["cell"].to_numpy()
     cleaner.table = cleaner.table.assign(
-        species=np.asarray(labels, dtype=object)[cleaner.table["code"]],
+        species=pd.Categorical.from_codes(cleaner.table["code"].to_numpy(), categories=pd.Index(labels)),
         longitude=longitude[placed],
         latitude=latitude[placed],
-        site=pd.Categorical.from_codes(*pd.factorize(cells["utm_cell"].to_numpy()[placed])),
+        site=pd.Categorical.from_codes(placed, categories=pd.Index(cells["utm_cell"])),
     )
     cleaner.remove(
         ~(cleaner.table["longitude"].between(-180, 180) & cleaner.table["latitude"].between(-90, 90)),

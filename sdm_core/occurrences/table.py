@@ -158,5 +158,6 @@ class Cleaner:
     def finish(self, columns: Sequence[str], taxa: pd.DataFrame | None = None) -> Occurrences:
         """The cleaned records as Occurrences, species as a sorted categorical."""
         table = self.table.loc[:, list(columns)].reset_index(drop=True)
-        table["species"] = pd.Categorical(table["species"], categories=sorted(table["species"].unique()))
+        species = table["species"].astype("category").cat.remove_unused_categories()
+        table["species"] = species.cat.reorder_categories(sorted(species.cat.categories))
         return Occurrences(table, tuple(self.steps), self.source, taxa)
