@@ -130,7 +130,10 @@ def feature_collection(rows: list[tuple[str, shapely.Geometry]], decimals: int) 
 
 
 def in_europe(geometry: shapely.Geometry) -> tuple[shapely.Geometry, float]:
-    """The part of a country within EUROPE and its share of the whole country (on the cosine-weighted plane)."""
+    """The part of a country within EUROPE and its share of the whole country (on the cosine-weighted plane).
+
+    The part of a country within EUROPE and its share of the whole country (on the cosine-weighted plane).
+    """
     inside = shapely.intersection(geometry, shapely.box(*EUROPE))
     polygons = [part for part in shapely.get_parts(inside) if isinstance(part, shapely.Polygon)]
     inside = shapely.MultiPolygon(polygons)

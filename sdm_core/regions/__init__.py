@@ -2,7 +2,7 @@
 
 geometry, dateline   any polygon to a valid one in WGS84, with a note for every change
 region               `Region` and the ways to make one without a file
-reading, archives    uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe archives refused
+reading, kml, archives   uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe archives refused
 cells                H3 cells as uint64 arrays (latitude-first order is known here only)
 selection            which rows of an atlas lie in a region
 basemap, places      shipped outlines of land and countries; named places and type-ahead search
@@ -32,6 +32,16 @@ from sdm_core.regions.cells import (
     valid_cells,
 )
 from sdm_core.regions.geometry import geodesic_area_km2
+from sdm_core.regions.links import decode_region_link, encode_region_link
+from sdm_core.regions.places import (
+    PLACES_CREDIT,
+    Place,
+    find_place,
+    place_names,
+    region_from_place,
+    search_places,
+)
+from sdm_core.regions.reading import REGION_SUFFIXES, read_region
 from sdm_core.regions.region import (
     Region,
     format_lonlat,
@@ -44,6 +54,9 @@ from sdm_core.regions.selection import select_rows
 
 __all__ = [
     "BASEMAP_CREDIT",
+    "PLACES_CREDIT",
+    "REGION_SUFFIXES",
+    "Place",
     "Region",
     "basemap_countries",
     "basemap_land",
@@ -57,15 +70,22 @@ __all__ = [
     "cells_touching_polygon",
     "countries_of",
     "country_outlines",
+    "decode_region_link",
+    "encode_region_link",
+    "find_place",
     "format_lonlat",
     "geodesic_area_km2",
     "land_geometry",
     "land_share",
     "lonlat_to_cells",
+    "place_names",
+    "read_region",
     "region_from_cells",
     "region_from_geojson",
     "region_from_geometry",
+    "region_from_place",
     "region_from_point",
+    "search_places",
     "select_rows",
     "strings_to_cells",
     "valid_cells",

@@ -15,10 +15,19 @@ _TURNS = range(-3, 4)
 LONGEST_EDGE_DEG = 270.0
 
 
-def _jumps(longitudes: NDArray[np.float64], longest_edge_deg: float) -> NDArray[np.bool_]:
-    """Edges longer than allowed; a full turn (-180 to 180) is the edge of a world map and no jump."""
-    spans = np.abs(np.diff(longitudes))
-    return (spans > longest_edge_deg) & (spans < 359.999)
+def _jumps(ring: NDArray[np.float64], longest_edge_deg: float) -> bool:
+    """Whether a closed ring (n, 2) has an edge that jumps over the date line.
+
+    An edge from -180 to 180 is the rim of a world map, unless the ring is a proper one without it.
+    """
+    spans = np.abs(np.diff(ring[:, 0]))
+    full_turn = spans >= 359.999
+    if ((spans > longest_edge_deg) & ~full_turn).any():
+        return True
+    if not full_turn.any():
+        return False
+    unwrapped, polar = _unwrap(ring, longest_edge_deg)
+    return not polar and bool(shapely.Polygon(unwrapped).area > 1e-9)
 
 
 def _unwrap(ring: NDArray[np.float64], longest_edge_deg: float) -> tuple[NDArray[np.float64], bool]:
@@ -41,7 +50,7 @@ def crosses_date_line(polygon: shapely.Polygon, longest_edge_deg: float = LONGES
     if east - west <= longest_edge_deg:
         return False
     rings = [polygon.exterior, *polygon.interiors]
-    return any(bool(_jumps(shapely.get_coordinates(ring)[:, 0], longest_edge_deg).any()) for ring in rings)
+    return any(_jumps(shapely.get_coordinates(ring), longest_edge_deg) for ring in rings)
 
 
 def split_at_date_line(
@@ -56,7 +65,7 @@ def split_at_date_line(
         return polygon, []
     notes = []
     exterior = shapely.get_coordinates(polygon.exterior)
-    if _jumps(exterior[:, 0], longest_edge_deg).any():
+    if _jumps(exterior, longest_edge_deg):
         exterior, polar = _unwrap(exterior, longest_edge_deg)
         notes.append(
             "The outline runs round a pole and was closed over it."
@@ -71,7 +80,7 @@ def split_at_date_line(
     holes = []
     for interior in polygon.interiors:
         hole = shapely.get_coordinates(interior)
-        if _jumps(hole[:, 0], longest_edge_deg).any():
+        if _jumps(hole, longest_edge_deg):
             hole, _ = _unwrap(hole, longest_edge_deg)
         centre = (hole[:, 0].min() + hole[:, 0].max()) / 2
         shift = 360.0 * np.round(((west + east) / 2 - centre) / 360.0)

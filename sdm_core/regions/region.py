@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import ArrayLike
 from shapely.geometry import mapping, shape
 
-from sdm_core.errors import RegionError
+from sdm_core.errors import MissingCRSError, RegionError
 from sdm_core.regions.cells import (
     cell_polygons,
     cell_resolutions,
@@ -116,12 +116,12 @@ def region_from_geojson(obj: Mapping[str, Any] | str, name: str = "Region", sour
 
 
 def region_from_features(obj: Any, name: str, source: str, crs: str | None = None) -> Region:
-    """`region_from_geojson` for parsed JSON, with the CRS to use where the object names none."""
+    """`region_from_geojson` for parsed JSON, with the CRS to use instead of the one it names."""
     geometries, properties = _geometries_of(obj)
     if not geometries:
         raise RegionError(f"'{name}' {_NO_GEOJSON}: it has no features; draw or export the polygon again.")
     notes: list[str] = []
-    declared = _crs_of(obj) or crs
+    declared = crs or _crs_of(obj)
     if declared:
         geometries = reproject(geometries, declared)
     if len(geometries) > 1:
@@ -155,6 +155,7 @@ def reproject(geometries: list[shapely.Geometry], crs: Any) -> list[shapely.Geom
         return np.column_stack([longitude, latitude])
 
     flat = [shapely.force_2d(geometry) for geometry in geometries]
+    _refuse_degrees_as_metres(source, flat)
     moved = [shapely.transform(geometry, to_lonlat) for geometry in flat]
     before = shapely.get_coordinates(flat)
     if np.isfinite(before).all() and not np.isfinite(shapely.get_coordinates(moved)).all():
@@ -164,6 +165,20 @@ def reproject(geometries: list[shapely.Geometry], crs: Any) -> list[shapely.Geom
             "the CRS the file names; export it as WGS84 (EPSG:4326)."
         )
     return moved
+
+
+def _refuse_degrees_as_metres(source: Any, geometries: list[shapely.Geometry]) -> None:
+    coordinates = shapely.get_coordinates(geometries)
+    if not source.is_projected or not len(coordinates) or not np.isfinite(coordinates).all():
+        return
+    if np.abs(coordinates[:, 0]).max() <= 180 and np.abs(coordinates[:, 1]).max() <= 90:
+        x, y = coordinates[0]
+        raise MissingCRSError(
+            f"The region's CRS is {source.name}, in {source.axis_info[0].unit_name}s, but its coordinates "
+            "such as "
+            f"({x:.6g}, {y:.6g}) look like degrees; export it again or state its true CRS, for instance "
+            "EPSG:4326."
+        )
 
 
 def _crs_of(obj: Any) -> str | None:

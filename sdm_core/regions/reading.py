@@ -1,0 +1,238 @@
+"""Region files as users upload them: GeoJSON, GeoPackage, KML, KMZ and zipped shapefiles."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import numpy as np
+import shapely
+
+from sdm_core import config
+from sdm_core.errors import MissingCRSError, RegionError
+from sdm_core.regions.archives import MAIN_SUFFIXES, read_archive
+from sdm_core.regions.geometry import clean_name
+from sdm_core.regions.kml import kml_geometries
+from sdm_core.regions.region import Region, region_from_features, region_from_geometry, reproject
+
+#: Suffixes a region file may have, for file choosers.
+REGION_SUFFIXES = (".geojson", ".json", ".gpkg", ".kml", ".kmz", ".zip")
+
+
+def read_region(
+    source: Path | str | bytes | BinaryIO,
+    filename: str | None = None,
+    crs: str | None = None,
+    layer: str | None = None,
+) -> Region:
+    """The region in a file: all its polygons dissolved into one, in WGS84, with notes on every change.
+
+    Parameters: a path, the bytes of an upload or an open binary file; `filename` tells an upload's format
+    by its suffix; `crs` (for instance "EPSG:3035") is used instead of what the file says; `layer` chooses
+    one of several in a GeoPackage or archive. Nothing of an upload reaches the disk but a GeoPackage or
+    shapefile under a fixed name in a temporary folder. Raises RegionError, MissingCRSError or
+    UnsafeArchiveError.
+    """
+    data, title = _bytes_of(source, filename)
+    suffix = PurePosixPath(title).suffix.lower()
+    if suffix in (".zip", ".kmz"):
+        return _from_archive(data, title, crs, layer)
+    return _from_one_file(data, title, suffix, crs, layer)
+
+
+def _bytes_of(source: Path | str | bytes | BinaryIO, filename: str | None) -> tuple[bytes, str]:
+    limit = config.MAX_UPLOAD_BYTES
+    if isinstance(source, Path | str):
+        path = Path(source)
+        title = _title(filename or path.name)
+        try:
+            size = path.stat().st_size
+            data = path.read_bytes() if size <= limit else b""
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RegionError(
+                f"The region file '{path}' cannot be read ({reason}); check its path."
+            ) from error
+    elif isinstance(source, bytes | bytearray | memoryview):
+        title, size, data = _title(filename or "region.geojson"), len(source), bytes(source)
+    else:
+        title = _title(filename or str(getattr(source, "name", "region.geojson")))
+        size = getattr(source, "size", 0)
+        data = source.read(limit + 1) if not isinstance(size, int) or size <= limit else b""
+        size = max(size if isinstance(size, int) else 0, len(data))
+    if size > limit:
+        raise RegionError(
+            f"'{title}' is {size / 1024**2:,.0f} MB, more than the {limit / 1024**2:,.0f} MB a region file "
+            "may have; "
+            "simplify the polygon or keep only the one you need."
+        )
+    if not data:
+        raise RegionError(f"'{title}' is empty (0 bytes); export the polygon again.")
+    return data, title
+
+
+def _title(filename: str) -> str:
+    return clean_name(re.split(r"[\\/]", filename)[-1], "region")
+
+
+def _from_one_file(data: bytes, title: str, suffix: str, crs: str | None, layer: str | None) -> Region:
+    if suffix in (".geojson", ".json"):
+        return _from_geojson(data, title, crs)
+    if suffix == ".kml":
+        return _from_kml(data, title)
+    if suffix == ".gpkg":
+        if not data.startswith(b"SQLite format 3\0"):
+            raise RegionError(f"'{title}' is no GeoPackage although its name says so; export it again.")
+        return _from_gdal({"region.gpkg": data}, title, crs, layer)
+    if suffix in (".shp", ".shx", ".dbf", ".prj"):
+        raise RegionError(
+            f"'{title}' is one part of a shapefile; zip its .shp, .shx, .dbf and .prj and give the zip."
+        )
+    raise RegionError(
+        f"'{title}' has the suffix '{suffix or 'none'}', which is not read; give "
+        f"{', '.join(REGION_SUFFIXES)} "
+        "(a shapefile as .zip)."
+    )
+
+
+def _from_geojson(data: bytes, title: str, crs: str | None) -> Region:
+    try:
+        parsed = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RegionError(f"'{title}' is not text in UTF-8; export it again as GeoJSON.") from error
+    except (ValueError, RecursionError) as error:
+        reason = str(error)[:100]
+        raise RegionError(
+            f"'{title}' is not GeoJSON with a polygon ({reason}); export the file again."
+        ) from error
+    return region_from_features(parsed, PurePosixPath(title).stem, source=title, crs=crs)
+
+
+def _from_kml(data: bytes, title: str) -> Region:
+    geometries = kml_geometries(data, title)
+    if not geometries:
+        raise RegionError(
+            f"'{title}' holds no polygon; a KML with a network link only points to one, save that one."
+        )
+    return _merged(geometries, title, [], "EPSG:4326")
+
+
+def _merged(geometries: list[shapely.Geometry], title: str, notes: list[str], declared_crs: str) -> Region:
+    if len(geometries) > 1:
+        notes = [*notes, f"{len(geometries)} features were merged into one region."]
+    whole = geometries[0] if len(geometries) == 1 else shapely.GeometryCollection(geometries)
+    return region_from_geometry(whole, PurePosixPath(title).stem, title, tuple(notes), declared_crs)
+
+
+def _from_archive(data: bytes, title: str, crs: str | None, layer: str | None) -> Region:
+    members = read_archive(data, title)
+    mains = [name for name in members if PurePosixPath(name).suffix.lower() in MAIN_SUFFIXES]
+    mains.sort(key=lambda name: (MAIN_SUFFIXES.index(PurePosixPath(name).suffix.lower()), name))
+    asked = [name for name in mains if layer and layer in (name, PurePosixPath(name).stem)]
+    main = (asked or mains)[0]
+    suffix = PurePosixPath(main).suffix.lower()
+    if suffix == ".shp":
+        region = _from_shapefile(members, main, title, crs)
+    else:
+        region = _from_one_file(members[main], title, suffix, crs, None if asked else layer)
+    if len(mains) == 1 or asked:
+        return region
+    others = ", ".join(f"'{PurePosixPath(name).name}'" for name in mains[1:6])
+    note = f"The archive holds {len(mains)} files; '{PurePosixPath(main).name}' was read, not {others}."
+    return Region(region.name, region.geometry, region.source, (note, *region.notes))
+
+
+def _from_shapefile(members: dict[str, bytes], main: str, title: str, crs: str | None) -> Region:
+    stem = main[: -len(".shp")].lower()
+    parts = {
+        f"region{PurePosixPath(name).suffix.lower()}": content
+        for name, content in members.items()
+        if name[: -len(PurePosixPath(name).suffix)].lower() == stem
+        and PurePosixPath(name).suffix.lower() in _PARTS
+    }
+    if not members[main].startswith(b"\x00\x00\x27\x0a"):
+        raise RegionError(
+            f"'{PurePosixPath(main).name}' in '{title}' is no shapefile; export and zip it again."
+        )
+    return _from_gdal(parts, title, crs, None)
+
+
+_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+
+
+def _from_gdal(files: dict[str, bytes], title: str, crs: str | None, layer: str | None) -> Region:
+    """A region from a GeoPackage or shapefile, whose content was checked to be one, through GDAL."""
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    main = "region.shp" if "region.shp" in files else "region.gpkg"
+    with tempfile.TemporaryDirectory(prefix="florascope-") as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        path = Path(folder) / main
+        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "YES"})
+        try:
+            chosen, notes = _choose_layer(pyogrio.list_layers(path), title, layer)
+            meta, _, binary, _ = pyogrio.raw.read(path, layer=chosen, columns=[], force_2d=True)
+            read = shapely.from_wkb(binary)
+            geometries = [shape for shape in read if shape is not None and not shape.is_empty]
+        except (DataSourceError, DataLayerError, ValueError, shapely.GEOSException) as error:
+            reason = re.sub(re.escape(folder) + r"\S*", "the file", str(error))[:120].rstrip(".")
+            raise RegionError(f"'{title}' cannot be read ({reason}); export it again.") from error
+        finally:
+            pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": None})
+    if not geometries:
+        raise RegionError(f"'{title}' holds no polygon: its layer is empty; export the polygon again.")
+    declared = crs or _known_crs(meta.get("crs"))
+    if declared is None:
+        raise MissingCRSError(_missing_crs(geometries, title))
+    return _merged(reproject(geometries, declared), title, notes, _crs_title(declared))
+
+
+def _choose_layer(layers: Any, title: str, wanted: str | None) -> tuple[str, list[str]]:
+    """The layer to read from rows of (name, geometry type), and a note when there was a choice."""
+    names = [str(name) for name, _ in layers]
+    if wanted is not None and wanted not in names and len(names) > 1:
+        raise RegionError(f"'{title}' has no layer '{wanted[:60]}'; it has {', '.join(names[:10])}.")
+    if wanted in names:
+        return str(wanted), []
+    spatial = [str(name) for name, kind in layers if kind is not None]
+    polygons = [str(name) for name, kind in layers if kind is not None and "Polygon" in str(kind)]
+    usable = polygons or spatial
+    if not usable:
+        raise RegionError(f"'{title}' holds no layer with geometry; export the polygon again.")
+    others = [name for name in usable if name != usable[0]]
+    if not others:
+        return usable[0], []
+    listed = ", ".join(others[:5])
+    return usable[0], [f"The file has {len(usable)} layers; '{usable[0]}' was read, not {listed}."]
+
+
+def _known_crs(crs: Any) -> str | None:
+    """The CRS a file names, None for none and for GeoPackage's two placeholders of "undefined"."""
+    return None if not crs or "undefined" in str(crs).lower() else str(crs)
+
+
+def _crs_title(crs: str) -> str:
+    """A short name of a CRS that may be given as WKT."""
+    quoted = re.search(r'"([^"]{1,60})"', crs)
+    return crs if len(crs) <= 40 else quoted[1] if quoted else crs[:40]
+
+
+def _missing_crs(geometries: list[shapely.Geometry], title: str) -> str:
+    coordinates = shapely.get_coordinates(geometries)
+    west, south = np.nanmin(coordinates, axis=0)
+    east, north = np.nanmax(coordinates, axis=0)
+    degrees = west >= -180 and east <= 180 and south >= -90 and north <= 90
+    looks = (
+        "which look like degrees: state EPSG:4326 if they are WGS84"
+        if degrees
+        else "which are not degrees: state its CRS, for instance EPSG:3035 or EPSG:25830"
+    )
+    return (
+        f"'{title}' does not say which coordinate system it is in (a shapefile needs its .prj); "
+        f"its coordinates run from ({west:.6g}, {south:.6g}) to ({east:.6g}, {north:.6g}), {looks}."
+    )
