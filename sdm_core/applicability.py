@@ -1,0 +1,383 @@
+"""How far to trust a region's numbers: what was observed there, and how good the model is for its species.
+
+A first, deliberately simple measure: a grade from A to D that is the worst of its criteria, each of them one
+number against limits listed in `CRITERIA`. It says how well supported the predictions are, not how right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from sdm_core.indicators import RegionSummary, StoreLike
+from sdm_core.indicators.summary import format_number, json_number
+from sdm_core.regions import cell_area_km2, cell_resolutions, cells_to_lonlat, cells_to_parents
+
+#: Distance within which records speak for a place, km.
+NEARBY_KM = 25.0
+EARTH_RADIUS_KM = 6371.0088
+GRADES = "ABCD"
+
+
+@dataclass(frozen=True)
+class CriterionText:
+    """One criterion: what it measures, from which value each grade is given, and its words.
+
+    Attributes:
+        label: short name.
+        unit: unit of the value.
+        limits: smallest value for A, B and C; below the last it is D.
+        digits: decimals shown.
+        sentence: plain-language sentence with the number in it.
+        unknown: sentence where the atlas does not ship what is needed.
+        source: where the limits come from.
+    """
+
+    label: str
+    unit: str
+    limits: tuple[float, float, float]
+    digits: int
+    sentence: str
+    unknown: str
+    source: str
+
+
+CRITERIA: dict[str, CriterionText] = {
+    "near_records": CriterionText(
+        "Area with records within 25 km",
+        "%",
+        (95.0, 80.0, 50.0),
+        0,
+        "{value} % of the area lies within 25 km of a place with records.",
+        "The atlas does not ship where records lie.",
+        "Limits of this project.",
+    ),
+    "record_density": CriterionText(
+        "Records per 100 km²",
+        "records per 100 km²",
+        (5.0, 1.0, 0.1),
+        1,
+        "There are {value} records per 100 km² in and right around the region.",
+        "The atlas does not ship how many records there are.",
+        "Limits of this project.",
+    ),
+    "recorded_species": CriterionText(
+        "Predicted species recorded nearby",
+        "%",
+        (80.0, 60.0, 40.0),
+        0,
+        "{value} % of the species in the region's sets have been recorded in or near it.",
+        "The atlas does not ship records of single species.",
+        "Limits of this project.",
+    ),
+    "model_skill": CriterionText(
+        "Model skill (AUC) for its species",
+        "AUC",
+        (0.9, 0.8, 0.7),
+        2,
+        "On held-out spatial blocks the model reaches an AUC of {value} for {species}.",
+        "The atlas does not ship how well the model does on held-out blocks.",
+        "Excellent, good, fair and poor of Swets 1988 (doi 10.1126/science.3287615) as used for distribution "
+        "models by Araújo et al. 2005 (doi 10.1111/j.1365-2486.2005.01000.x).",
+    ),
+    "applicability": CriterionText(
+        "Area within the model's experience",
+        "%",
+        (95.0, 80.0, 50.0),
+        0,
+        "{value} % of the area has conditions like those the model has learned from.",
+        "The atlas does not ship an area of applicability.",
+        "Limits of this project.",
+    ),
+}
+
+#: What each grade says, "–" where nothing is known.
+GRADE_TEXTS: dict[str, str] = {
+    "A": "well supported by records and by the model's skill",
+    "B": "supported, with gaps",
+    "C": "weakly supported; use for orientation only",
+    "D": "hardly supported; do not rely on it without a survey",
+    "–": "not known: the atlas ships nothing to judge it by",
+}
+METHOD = (
+    "The grade is the worst of its criteria. Criteria the atlas ships nothing for are left out; with any of "
+    "the four on records and skill left out the grade is B at best."
+)
+#: Criteria without which no grade is better than B.
+_NEEDED_FOR_A = ("near_records", "record_density", "recorded_species", "model_skill")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One criterion for one region: its value, its grade, its sentence."""
+
+    name: str
+    value: float
+    grade: str
+    sentence: str
+
+    @property
+    def text(self) -> CriterionText:
+        """Label, unit and limits."""
+        return CRITERIA[self.name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; None where the value is not known."""
+        return {
+            "value": json_number(self.value),
+            "unit": self.text.unit,
+            "grade": self.grade,
+            "label": self.text.label,
+            "sentence": self.sentence,
+            "limits": dict(zip(GRADES, self.text.limits, strict=False)),
+            "limits_source": self.text.source,
+        }
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What has been recorded in and around a region; all of it unknown where the atlas ships no records.
+
+    Attributes:
+        n_records: records in the coarse cells (H3 resolution 5, about 250 km²) the region touches.
+        n_sites: sites in them, None where not known.
+        area_km2: area of those coarse cells.
+        n_records_around: records in further coarse cells within 25 km of the region's.
+        far_percent: share of the region's area farther than 25 km from any coarse cell with records.
+        n_species: species recorded in the coarser cells (resolution 4, about 1,800 km²) the region touches.
+    """
+
+    n_records: int
+    n_sites: int | None
+    area_km2: float
+    n_records_around: int
+    far_percent: float
+    n_species: int | None
+
+    @property
+    def records_per_100_km2(self) -> float:
+        """Density of records in the coarse cells the region touches."""
+        return 100.0 * self.n_records / self.area_km2
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far to trust a region's numbers.
+
+    Attributes:
+        grade: "A" to "D", or "–" where nothing is known.
+        reason: the criterion that decided, in words.
+        criteria: all criteria, in the order of `CRITERIA`.
+        effort: what has been recorded, None where the atlas ships no records.
+    """
+
+    grade: str
+    reason: str
+    criteria: tuple[Criterion, ...]
+    effort: Effort | None
+
+    @property
+    def grade_text(self) -> str:
+        """What the grade says."""
+        return GRADE_TEXTS[self.grade]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        effort = None
+        if self.effort is not None:
+            effort = {
+                "n_records": self.effort.n_records,
+                "n_sites": self.effort.n_sites,
+                "records_per_100_km2": self.effort.records_per_100_km2,
+                "n_records_around": self.effort.n_records_around,
+                "far_percent": self.effort.far_percent,
+                "n_species": self.effort.n_species,
+            }
+        return {
+            "grade": self.grade,
+            "grade_text": self.grade_text,
+            "reason": self.reason,
+            "method": METHOD,
+            "criteria": {criterion.name: criterion.to_dict() for criterion in self.criteria},
+            "effort": effort,
+        }
+
+
+def assess_trust(
+    store: StoreLike,
+    rows: NDArray[np.int64],
+    summary: RegionSummary,
+    card: Mapping[str, Any] | None = None,
+) -> Trust:
+    """Grade from A to D of how well supported a region's numbers are, with its reasons.
+
+    Args:
+        store: predictions of an atlas.
+        rows: rows of its cells inside the region.
+        summary: the region's numbers, from `indicators.summarise_region`.
+        card: model card of the atlas, for the model's skill on held-out blocks.
+
+    Returns:
+        The grade, the criterion that decided it, all criteria and the effort behind them.
+    """
+    selected = np.unique(np.asarray(rows, dtype=np.int64))
+    effort = observed_effort(store, selected)
+    skill, species_words = model_skill(store.species, summary.species_table, card or {})
+    values = {
+        "near_records": 100.0 - effort.far_percent if effort else math.nan,
+        "record_density": effort.records_per_100_km2 if effort else math.nan,
+        "recorded_species": _recorded_share(summary.species_table),
+        "model_skill": skill,
+        "applicability": _applicable_share(store, selected),
+    }
+    criteria = tuple(_criterion(name, value, species_words) for name, value in values.items())
+    known = [criterion for criterion in criteria if criterion.grade != "–"]
+    if not known:
+        return Trust("–", GRADE_TEXTS["–"].capitalize() + ".", criteria, effort)
+    worst = max(known, key=lambda criterion: criterion.grade)
+    gaps = [c for c in criteria if c.name in _NEEDED_FOR_A and c.grade == "–"]
+    if worst.grade == "A" and gaps:
+        return Trust("B", gaps[0].sentence, criteria, effort)
+    return Trust(worst.grade, worst.sentence, criteria, effort)
+
+
+def grade_of(name: str, value: float) -> str:
+    """Grade of one criterion's value by its limits; "–" for NaN."""
+    if math.isnan(value):
+        return "–"
+    return GRADES[sum(value < limit for limit in CRITERIA[name].limits)]
+
+
+def _criterion(name: str, value: float, species_words: str) -> Criterion:
+    text = CRITERIA[name]
+    sentence = (
+        text.unknown
+        if math.isnan(value)
+        else text.sentence.format(value=format_number(value, text.digits), species=species_words)
+    )
+    return Criterion(name, value, grade_of(name, value), sentence)
+
+
+def observed_effort(store: StoreLike, rows: NDArray[np.int64]) -> Effort | None:
+    """What has been recorded in and around the cells; None where the atlas ships no records.
+
+    Distances are between centres of coarse cells, so "within 25 km" is right to about ten kilometres.
+
+    Args:
+        store: predictions of an atlas, with `observed` (coarse cell, n_records, n_sites).
+        rows: rows of its cells inside the region, ascending.
+    """
+    observed = store.observed
+    if observed is None or not len(observed):
+        return None
+    recorded = observed["cell"].to_numpy(np.uint64)
+    n_records = observed["n_records"].to_numpy(np.int64)
+    resolution = int(cell_resolutions(recorded[:1])[0])
+    parents, parent_of = np.unique(
+        cells_to_parents(np.asarray(store.cells)[rows], min(resolution, store.resolution)),
+        return_inverse=True,
+    )
+    inside = np.isin(recorded, parents)
+    points, region_points = _unit_vectors(recorded), _unit_vectors(parents)
+    # chord of an arc of 25 km on the unit sphere
+    reach = 2 * math.sin(NEARBY_KM / EARTH_RADIUS_KM / 2)
+    has_records = n_records > 0
+    far = np.isinf(cKDTree(points[has_records]).query(region_points, distance_upper_bound=reach)[0])
+    around = ~inside & np.isfinite(cKDTree(region_points).query(points, distance_upper_bound=reach)[0])
+    hectares = np.asarray(store.area_ha)[rows].astype(np.float64)
+    species_seen = None
+    by_species = getattr(store, "observed_by_species", None)
+    if by_species is not None and len(by_species):
+        cells = by_species["cell"].to_numpy(np.uint64)
+        coarser = np.unique(cells_to_parents(parents, int(cell_resolutions(cells[:1])[0])))
+        species_seen = int(by_species.loc[np.isin(cells, coarser), "species_id"].nunique())
+    return Effort(
+        n_records=int(n_records[inside].sum()),
+        n_sites=int(observed.loc[inside, "n_sites"].sum()) if "n_sites" in observed else None,
+        area_km2=float(cell_area_km2(parents).sum()),
+        n_records_around=int(n_records[around].sum()),
+        far_percent=float(100.0 * hectares[far[parent_of]].sum() / hectares.sum()),
+        n_species=species_seen,
+    )
+
+
+def _unit_vectors(cells: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Centres of cells as points (n, 3) on the unit sphere."""
+    longitude, latitude = np.radians(cells_to_lonlat(cells)).T
+    return np.stack(
+        [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=1
+    )
+
+
+def model_skill(
+    species: pd.DataFrame, region_table: pd.DataFrame, card: Mapping[str, Any]
+) -> tuple[float, str]:
+    """AUC on held-out blocks for the species of a region, and for whom it holds, in words.
+
+    Per species from a column `auc` of the species table, or `validation.per_species` of the card (species,
+    auc), as a mean weighted by expected area over the species present by the rule; else the mean over all
+    species of the shipped model at the coarsest blocks the card reports. NaN where neither is there.
+    """
+    auc = _auc_of_species(species, card)
+    present = region_table[region_table["present"].astype(bool)]
+    if auc is not None and len(present):
+        scores = auc.reindex(present["species"]).to_numpy(np.float64)
+        weights = present["expected_area_km2"].to_numpy(np.float64)
+        known = np.isfinite(scores) & (weights > 0)
+        if known.any():
+            mean = float(scores[known] @ weights[known] / weights[known].sum())
+            return mean, "the species of the region, weighted by their expected area"
+    validation = card.get("validation")
+    if isinstance(validation, Mapping):
+        shipped = validation.get("shipped") or validation.get("shipped_model")
+        rows = [
+            row
+            for row in validation.get("results") or ()
+            if isinstance(row, Mapping)
+            and row.get("model") == shipped
+            and _number(row.get("auc")) is not None
+        ]
+        if rows:
+            coarsest = max(rows, key=lambda row: _number(row.get("block_deg")) or 0.0)
+            return float(coarsest["auc"]), "all species of the atlas on average"
+    return math.nan, ""
+
+
+def _auc_of_species(species: pd.DataFrame, card: Mapping[str, Any]) -> pd.Series | None:
+    if "auc" in species:
+        return pd.Series(species["auc"].to_numpy(np.float64), index=species["species"])
+    validation = card.get("validation")
+    rows = validation.get("per_species") if isinstance(validation, Mapping) else None
+    if not rows:
+        return None
+    table = pd.DataFrame(rows)
+    if not {"species", "auc"} <= set(table.columns):
+        return None
+    table = table.drop_duplicates("species")
+    return pd.Series(pd.to_numeric(table["auc"], errors="coerce").to_numpy(), index=table["species"])
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _recorded_share(table: pd.DataFrame) -> float:
+    """Of the species present by the rule, % with records nearby; NaN where records are not known."""
+    present = table[table["present"].astype(bool) & table["records_nearby"].notna()]
+    return float(100.0 * (present["records_nearby"] > 0).mean()) if len(present) else math.nan
+
+
+def _applicable_share(store: StoreLike, rows: NDArray[np.int64]) -> float:
+    """Share of the area inside the model's experience, %, from the atlas' layer; NaN without one."""
+    if "applicability" not in getattr(store, "layer_names", ()):
+        return math.nan
+    inside = np.asarray(store.layer("applicability"))[rows].astype(np.float64)
+    hectares = np.asarray(store.area_ha)[rows].astype(np.float64)
+    return float(100.0 * (hectares @ np.nan_to_num(inside)) / hectares.sum())
