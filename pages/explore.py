@@ -14,7 +14,7 @@ with frame.friendly_errors():
     with controls:
         atlas = frame.choose_atlas()
         layer = parts.choose_layer()
-        species_id = parts.choose_species(atlas, disabled=layer != "species")
+        species_id = parts.choose_species(atlas)
         window = parts.choose_window(atlas)
         display = parts.choose_display(atlas, layer)
     with rest:

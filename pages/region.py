@@ -1,1 +1,24 @@
+"""What grows here, and how sure is that? Choose an area, read its numbers, take the report away."""
+
+from __future__ import annotations
+
 import streamlit as st
+
+from pages.ui import frame, region_choose, region_read, region_take, state
+
+PAGE_FIELDS = ("atlas", "region", "rule", "value")
+
+region = region_choose.current_region()
+choosing = region is None or bool(st.session_state.get("choosing"))
+region_choose.step_line(1 if choosing else 2)
+with frame.friendly_errors():
+    if choosing:
+        region_choose.choose(region)
+    else:
+        atlas, rule, options = region_read.header(region)
+        reading = region_read.read(atlas, region, rule, options)
+        region_read.cards(atlas, reading)
+        region_read.map_and_table(atlas, region, reading)
+        region_read.details(atlas, reading)
+        region_take.take_away(atlas, region, reading, PAGE_FIELDS)
+state.write_address(PAGE_FIELDS)

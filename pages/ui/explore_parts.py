@@ -48,7 +48,7 @@ def choose_layer() -> str:
     return layer
 
 
-def choose_species(atlas: Atlas, disabled: bool) -> int:
+def choose_species(atlas: Atlas) -> int:
     """Type-ahead over scientific names and English genus names; gives the species' column."""
     labels = resources.species_labels(atlas.name, atlas.store.version)
     names = list(labels)
@@ -62,8 +62,6 @@ def choose_species(atlas: Atlas, disabled: bool) -> int:
         help=say("find_species_help"),
         placeholder=say("species_placeholder"),
     )
-    if disabled:
-        st.caption(f"{LAYERS[state.view().layer]} is on the map; choosing a species shows it instead.")
     return atlas.store.species_id(species)
 
 
@@ -88,7 +86,7 @@ def default_species(atlas: Atlas) -> str:
 
 def choose_window(atlas: Atlas) -> Bounds | None:
     """Picker of the part drawn in fine cells; None is the whole atlas."""
-    places = resources.places_in(atlas.name, atlas.store.version)
+    places = resources.wide_places_in(atlas.name, atlas.store.version)
     value = state.view().window
     options = ["", *(f"place:{name}" for name in places)]
     if value.startswith("at:"):
@@ -230,36 +228,41 @@ def species_card(atlas: Atlas, species_id: int) -> str:
         for key in ("common_genus", "family")
         if key in row and row[key] == row[key]
     ]
+    origin = flag_origin(row.get("flag_source"), row.get("flag_date"))
     flags = "".join(
-        f'<span class="fs-flag" title="{html.escape(source)}">{html.escape(label)}</span>'
-        for label, source in species_flags(row)
+        f'<span class="fs-flag" title="{html.escape(origin)}">{html.escape(label)}</span>'
+        for label in species_flags(
+            row.get("endemic"), row.get("habitats_directive"), row.get("invasive_union_concern")
+        )
     )
     counts = []
-    if "n_records" in row:
+    if "n_records" in row and row["n_records"] != row.get("n_cells"):
         counts.append(f"{numbers.number(float(row['n_records']))} records")
     if "n_cells" in row:
-        counts.append(f"{numbers.number(float(row['n_cells']))} cells")
+        counts.append(f"{numbers.number(float(row['n_cells']))} sites with the species")
     return (
         f'<div class="fs-panel-title"><i>{html.escape(str(row["species"]))}</i></div>'
         f'<p class="fs-note">{" · ".join(line for line in lines if line)}'
-        f"<br>{say('learned_from', counts=' in '.join(counts))}</p>{flags}"
+        f"<br>{say('learned_from', counts=' at '.join(counts))}</p>{flags}"
     )
 
 
-def species_flags(row: pd.Series) -> list[tuple[str, str]]:
-    """Labels of a species' legal and biogeographic flags, each with its source and date."""
-    source = " · ".join(
-        str(row[key]) for key in ("flag_source", "flag_date") if key in row and row[key] == row[key]
-    )
+def species_flags(endemic: object, habitats_directive: object, invasive: object) -> list[str]:
+    """Labels of a species' biogeographic and legal flags."""
     flags = []
-    if row.get("endemic") is not None and not pd.isna(row.get("endemic")) and bool(row.get("endemic")):
-        flags.append((say("flag_endemic"), source))
-    annexes = row.get("habitats_directive")
-    if isinstance(annexes, str) and annexes:
-        flags.append((f"{say('flag_habitats')} {annexes}".strip(), source))
-    if row.get("invasive_union_concern") is not None and bool(row.get("invasive_union_concern")):
-        flags.append((say("flag_invasive"), source))
+    if endemic is True or (not pd.isna(endemic) and bool(endemic)):
+        flags.append(say("flag_endemic"))
+    if isinstance(habitats_directive, str) and habitats_directive.strip():
+        annexes = habitats_directive.strip()
+        flags.append(f"{say('flag_habitats')} {annexes}" if annexes != "yes" else say("flag_habitats"))
+    if not pd.isna(invasive) and bool(invasive):
+        flags.append(say("flag_invasive"))
     return flags
+
+
+def flag_origin(source: object, date: object) -> str:
+    """Source and date of flags as one label; empty where the table has none."""
+    return ", ".join(str(part) for part in (source, date) if isinstance(part, str) and part)
 
 
 def species_list(species: list[tuple[str, float]]) -> str:
@@ -283,7 +286,7 @@ def below_map(
         species=f"<i>{species}</i>",
         n_species=numbers.number(atlas.store.n_species),
         area=numbers.number(resources.fine_area_km2(atlas.name, atlas.store.version)),
-        source=html.escape(str(atlas.card.get("data_title", atlas.title))),
+        source=html.escape(frame.data_name(atlas)),
     )
     if cells.resolution < atlas.store.resolution:
         sentence += " " + say("coarse_note")

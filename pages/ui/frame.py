@@ -83,9 +83,15 @@ def choose_atlas() -> Atlas:
     return resources.open_atlas(name)
 
 
+def data_name(atlas: Atlas) -> str:
+    """Short name of the occurrence data an atlas learned from."""
+    data = atlas.card.get("data") or [{}]
+    return str(data[0].get("name", atlas.title)).split(" (")[0].split(",")[0]
+
+
 def source_line(atlas: Atlas) -> str:
     """Atlas, version of the model and date, as every map and file states them."""
     parts = [atlas.title, f"version {str(atlas.store.version)[:8]}"]
     if date := str(atlas.card.get("date", ""))[:10]:
-        parts.append(date)
+        parts.append(date.replace("-", "\u2011"))
     return " · ".join(parts)

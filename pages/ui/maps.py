@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui import palette, resources
 from pages.ui.messages import LAYER_UNITS, say
 from pages.ui.numbers import layer_value, number
-from pages.ui.resources import N_TOOLTIP_SPECIES
+from pages.ui.resources import N_TOOLTIP_SPECIES, base_path
 from pages.ui.routes import LAYERS, basemap_url
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ Bounds = tuple[float, float, float, float]
 #: Kilometres per degree of latitude.
 _KM_PER_DEGREE = 111.195
 #: Width and height, in pixels, that a first view must fit into.
-_FIT_PIXELS = (700, 500)
+_FIT_PIXELS = (740, 540)
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,6 @@ class Scale:
     low: float
     high: float
     cutoff: float
-
-
-def base_path() -> str:
-    """The path the server lives under, empty by default."""
-    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""
 
 
 def fit(bounds: Bounds, pixels: tuple[int, int] = _FIT_PIXELS) -> tuple[float, float, float]:
@@ -121,11 +114,13 @@ def hexagon_map(
     observed: pd.DataFrame | None = None,
     outline: dict[str, Any] | None = None,
     chosen: str = "",
+    pixels: tuple[int, int] = _FIT_PIXELS,
 ) -> pdk.Deck:
     """Deck of one hexagon layer over the base map.
 
     hexagons_url: address of rows made by `hexagon_rows`. observed: columns `longitude`, `latitude`,
-    `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring.
+    `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring. pixels: width and
+    height the first view must fit into.
 
     Colours are given to the sublayers: Streamlit fades the colours of every layer once something is
     selected, and a map that pales after a click cannot be read against its legend.
@@ -133,7 +128,7 @@ def hexagon_map(
     import pydeck as pdk
 
     ink = palette.inks()
-    longitude, latitude, zoom = fit(bounds)
+    longitude, latitude, zoom = fit(bounds, pixels)
     root = base_path()
     layers = [
         pdk.Layer(
@@ -262,7 +257,7 @@ def _observed_layer(observed: pd.DataFrame, ink: palette.Inks) -> pdk.Layer:
 
 
 def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
-    """A bar of a round length in the lower right of `bounds`: it lies on the map, so it stays true at any zoom."""
+    """A bar of a round length in the lower left of `bounds`: it lies on the map, so it stays true at any zoom."""
     import pydeck as pdk
 
     west, south, east, north = bounds
@@ -271,8 +266,8 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
     target = (east - west) * km_per_degree / 5
     power = 10.0 ** math.floor(math.log10(max(target, 0.1)))
     length = next((step * power for step in (5, 2, 1) if step * power <= target), power)
-    right = east - 0.02 * (east - west)
-    left = right - length / km_per_degree
+    left = west + 0.02 * (east - west)
+    right = left + length / km_per_degree
     tick = 0.008 * (north - south)
     path = [[left, latitude + tick], [left, latitude], [right, latitude], [right, latitude + tick]]
     line = {"type": "Feature", "properties": {}, "geometry": {"type": "LineString", "coordinates": path}}

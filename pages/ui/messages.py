@@ -110,7 +110,6 @@ ENGLISH: dict[str, str] = {
     "threshold": "Present from",
     "top_k": "Species per cell",
     "species_table": "Species",
-    "search_table": "Filter by name or family",
     "only": "Only",
     "map_shows": "Map shows",
     "details": "All numbers, with their definitions",
@@ -123,13 +122,59 @@ ENGLISH: dict[str, str] = {
     "download_zip": "Everything (ZIP)",
     "download_one": "Download {name}",
     "download_species": "Species table (CSV)",
-    "region_not_in_link": (
-        "This outline has too many corners to fit in a link; send the file {name} along with it."
-    ),
     "screening": (
         "Screening only: predicted suitability does not replace a survey, and a species missing from the list may "
         "still grow here."
     ),
+    "way": "How",
+    "drawn_area": "Drawn area",
+    "middle_of_atlas": "Middle of the atlas",
+    "rule_short": "Rule",
+    "search_table": "Filter by name or family",
+    "only_present": "In the list",
+    "only_endemic": "Endemic",
+    "only_protected": "Protected",
+    "only_invasive": "Invasive",
+    "only_observed": "Recorded near",
+    "rows_shown": "{n} of {total} species. Select a row to see its map.",
+    "column_mean": "Area-weighted mean probability over the cells of the region.",
+    "column_max": "Highest probability in any cell of the region.",
+    "column_area": "Σ cell area × probability.",
+    "column_present": "In the species list of at least one cell, by the rule chosen above.",
+    "column_records": "Observed records in the coarse cells (about 1 800 km²) the region touches.",
+    "column_flags": "Endemic to the area of the source; listed in the Habitats Directive; invasive of Union concern.",
+    "card_expected": "Species expected, at least",
+    "card_expected_under": "90 % interval, species taken as independent",
+    "card_gamma": "Species of the region (γ)",
+    "card_gamma_under": "α {alpha} per cell · β {beta} (γ/α)",
+    "card_shannon": "Shannon index (H′)",
+    "card_shannon_under": "mean cell richer in H′ than {percent} % of the atlas",
+    "card_flags": "Endemic · protected",
+    "card_invasive": "{n} invasive of Union concern",
+    "card_unassessed": "endemism of {percent} % not assessed",
+    "card_trust": "Records behind it",
+    "card_trust_help": "Grade of sampling effort: how many records the model saw in and around the area.",
+    "trust_reason": "{n} records in and around · {empty} % of it without any",
+    "trust_records": (
+        "The model learned from {n} records in the coarse cells (about 250 km²) this area touches, "
+        "{density} per 100 km² over {area} km²."
+    ),
+    "trust_empty": "{percent} % of these coarse cells hold no record at all: there the numbers rest on climate alone.",
+    "trust_grades": (
+        "Grade of effort by records per 100 km²: A from 5, B from 1, C from 0.1, D below; it says how much was "
+        "looked, not how right the model is."
+    ),
+    "trust_applicability": "{percent} % of the area lies inside the conditions the model was trained on.",
+    "trust_unknown": "This atlas does not ship its observed records.",
+    "grade_A": "dense",
+    "grade_B": "fair",
+    "grade_C": "thin",
+    "grade_D": "hardly any",
+    "details_area": "Area",
+    "details_alpha": "Within cells (α)",
+    "details_gamma": "The whole region (γ, β)",
+    "details_diversity": "Diversity of the region",
+    "details_foot": "Numbers are about the {n} cells whose centre lies in the area. Rule: {rule}.",
     # general
     "broken": "Something went wrong here that should not have. Your choices are kept; reload the page to go on.",
     "limits_link": "Limits and proper use",

@@ -46,7 +46,10 @@ def layer_value(layer: str, value: float) -> str:
     """A value of a map layer as its legend and tooltip write it."""
     if layer == "species":
         return percent(value)
-    return number(value, 1 if layer == "richness" else 2 if layer == "shannon" else 3)
+    digits = (
+        (0 if value >= 20 or value == 0 else 1) if layer == "richness" else 2 if layer == "shannon" else 3
+    )
+    return number(value, digits)
 
 
 def file_stem(*parts: str) -> str:

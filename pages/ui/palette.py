@@ -30,6 +30,7 @@ class Inks:
     observed_rim: tuple[int, int, int, int]
     outline: tuple[int, int, int, int]
     label: tuple[int, int, int, int]
+    covered: tuple[int, int, int, int]
 
 
 LIGHT = Inks(
@@ -41,6 +42,7 @@ LIGHT = Inks(
     observed_rim=(176, 22, 78, 235),
     outline=(194, 37, 92, 255),
     label=(60, 72, 76, 255),
+    covered=(196, 220, 204, 255),
 )
 DARK = Inks(
     sea="#0d1417",
@@ -51,6 +53,7 @@ DARK = Inks(
     observed_rim=(255, 146, 184, 235),
     outline=(255, 120, 165, 255),
     label=(205, 214, 214, 255),
+    covered=(38, 70, 58, 255),
 )
 
 

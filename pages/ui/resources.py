@@ -6,6 +6,7 @@ cached is shared between sessions and never changed.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages.ui import routes
+from pages.ui.messages import say
 from pages.ui.numbers import number, percent
 from sdm_core import config
 
@@ -28,6 +31,10 @@ Bounds = tuple[float, float, float, float]
 N_TOOLTIP_SPECIES = 5
 _CHUNK_ELEMENTS = 4_000_000
 _MARGIN = 0.03
+_MAX_COVERAGE_CELLS = 4_000
+#: A town is offered where a cell of this resolution around it holds predictions.
+_TOWN_RESOLUTION = 5
+_MAX_TOWNS = 4_000
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,10 @@ def place_names() -> list[str]:
     """Names of places and countries a region can be chosen by."""
     from sdm_core import regions
 
-    return getattr(regions, "place_names", list)()
+    return regions.place_names()
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=256, show_spinner=False)
 def place(name: str) -> Region:
     """The region of a place name."""
     from sdm_core import regions
@@ -95,16 +102,37 @@ def place(name: str) -> Region:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def places_in(name: str, version: str) -> list[str]:
-    """Names of places that lie in an atlas, for its close views."""
+def wide_places_in(name: str, version: str) -> list[str]:
+    """Natural regions and countries with predictions in an atlas, most of them inside it."""
+    from sdm_core import regions
+
     west, south, east, north = atlas_bounds(name, version)
+    lonlat = np.asarray(open_atlas(name).store.lonlat)
+    outlines = regions.country_outlines()
     found = []
     for title in place_names():
-        place_west, place_south, place_east, place_north = place(title).bounds
-        middle = ((place_west + place_east) / 2, (place_south + place_north) / 2)
-        if west <= middle[0] <= east and south <= middle[1] <= north:
+        kind = regions.find_place(title).kind
+        if kind == "town":
+            break
+        box = outlines[title].bounds if kind == "country" else place(title).bounds
+        inside = west <= (box[0] + box[2]) / 2 <= east and south <= (box[1] + box[3]) / 2 <= north
+        if inside and ((lonlat >= box[:2]) & (lonlat <= box[2:])).all(axis=1).any():
             found.append(title)
     return found
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def places_in(name: str, version: str) -> list[str]:
+    """Natural regions, countries and the larger towns of an atlas, for the search of an area."""
+    from sdm_core import regions
+
+    towns = [place for place in map(regions.find_place, place_names()) if place.kind == "town"]
+    longitude = np.array([town.longitude for town in towns])
+    latitude = np.array([town.latitude for town in towns])
+    covered = np.unique(regions.cells_to_parents(open_atlas(name).store.cells, _TOWN_RESOLUTION))
+    inside = np.isin(regions.lonlat_to_cells(longitude, latitude, _TOWN_RESOLUTION), covered)
+    larger = [town.name for town, here in zip(towns, inside, strict=True) if here][:_MAX_TOWNS]
+    return wide_places_in(name, version) + larger
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -181,11 +209,10 @@ def map_cells(name: str, version: str, window: Bounds | None) -> MapCells:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def region_cells(
-    name: str, version: str, region_key: str, _rows: NDArray[np.int64], bounds: Bounds
-) -> MapCells:
+def region_cells(name: str, version: str, region_hash: str, _region: Region) -> MapCells:
     """The hexagons of a region, as fine as `config.MAX_MAP_CELLS` allows."""
-    return _cells_of_rows(open_atlas(name).store, _rows, bounds)
+    rows, _ = region_rows(name, version, region_hash, _region)
+    return _cells_of_rows(open_atlas(name).store, rows, padded(_region.bounds, 0.04))
 
 
 def _cells_of_rows(store: Any, rows: NDArray[np.int64], bounds: Bounds | None) -> MapCells:
@@ -315,6 +342,7 @@ def region_summary(
     name: str,
     version: str,
     region_hash: str,
+    title: str,
     rule: str,
     options: tuple[tuple[str, float], ...],
     _region: Region,
@@ -322,7 +350,126 @@ def region_summary(
     """Every number of the Region page, computed once per region and rule."""
     from sdm_core import indicators
 
+    rows, notes = region_rows(name, version, region_hash, _region)
+    store = open_atlas(name).store
+    return indicators.summarise_region(store, rows, region=_region, rule=rule, notes=notes, **dict(options))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def region_of_link(text: str) -> Region:
+    """The region a link describes; raises FlorascopeError where it describes none."""
+    from sdm_core import regions
+
+    return regions.decode_region_link(text)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def outline(region_hash: str, _region: Region) -> dict[str, Any]:
+    """Outline of a region as GeoJSON, simplified to what a screen can show."""
+    import shapely
+
+    west, south, east, north = _region.bounds
+    simple = shapely.simplify(_region.geometry, max(east - west, north - south) / 2_000)
+    return {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(simple))}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much was recorded in and around a region: a grade with its reason, and the facts behind it."""
+
+    grade: str
+    grade_words: str
+    reason: str
+    facts: tuple[str, ...]
+
+
+#: Records per 100 km² from which a grade is given, best first.
+EFFORT_GRADES: tuple[tuple[float, str], ...] = ((5.0, "A"), (1.0, "B"), (0.1, "C"), (0.0, "D"))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def effort(name: str, version: str, region_hash: str, _region: Region) -> Effort:
+    """Records the model learned from in the coarse cells a region touches, and the share inside its scope."""
+    from sdm_core import regions
+
+    store = open_atlas(name).store
     rows, _ = region_rows(name, version, region_hash, _region)
-    return indicators.summarise_region(
-        open_atlas(name).store, rows, region=_region, rule=rule, **dict(options)
-    )
+    facts = []
+    if "applicability" in store.layer_names:
+        weights = np.asarray(store.area_ha, dtype=np.float64)[rows]
+        share = float(
+            weights @ np.asarray(store.layer("applicability"), dtype=np.float64)[rows] / weights.sum()
+        )
+        facts.append(say("trust_applicability", percent=number(100 * share)))
+    observed = store.observed
+    if observed is None:
+        return Effort("–", "", say("trust_unknown"), tuple(facts))
+    cells = observed["cell"].to_numpy(np.uint64)
+    resolution = int(regions.cell_resolutions(cells[:1])[0]) if len(cells) else store.resolution
+    touched = np.unique(regions.cells_to_parents(np.asarray(store.cells)[rows], resolution))
+    n_records = int(observed.loc[np.isin(cells, touched), "n_records"].sum())
+    area_km2 = float(regions.cell_area_km2(touched).sum())
+    empty = float(np.mean(~np.isin(touched, cells)))
+    density = 100 * n_records / area_km2
+    grade = next(letter for limit, letter in EFFORT_GRADES if density >= limit)
+    facts += [
+        say("trust_records", n=number(n_records), area=number(area_km2), density=number(density, 1)),
+        say("trust_empty", percent=number(100 * empty)),
+        say("trust_grades"),
+    ]
+    reason = say("trust_reason", n=number(n_records), empty=number(100 * empty))
+    return Effort(grade, say(f"grade_{grade}"), reason, tuple(facts))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def coverage_url(name: str, version: str) -> str:
+    """Address of the area an atlas covers, as coarse GeoJSON for the drawing map."""
+    return routes.LAYERS.publish(f"coverage {name} {version}", lambda: _coverage(name), base_path())
+
+
+def _coverage(name: str) -> bytes:
+    import shapely
+
+    from sdm_core import regions
+
+    store = open_atlas(name).store
+    resolution = store.resolution
+    parents = np.asarray(store.cells)
+    while len(parents) > _MAX_COVERAGE_CELLS and resolution > 1:
+        resolution -= 1
+        parents = np.unique(regions.cells_to_parents(parents, resolution))
+    outlines = shapely.transform(regions.cell_polygons(parents), lambda lonlat: np.round(lonlat, 4))
+    whole = shapely.union_all(outlines, grid_size=1e-4)
+    return json.dumps(
+        {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(whole))}
+    ).encode()
+
+
+def base_path() -> str:
+    """The path the server lives under, empty by default."""
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def cell_outlines(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Outlines of hexagons as GeoJSON features."""
+    import shapely
+
+    from sdm_core import regions
+
+    if not names:
+        return []
+    polygons = regions.cell_polygons(regions.strings_to_cells(names))
+    return [
+        {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(polygon))}
+        for polygon in polygons
+    ]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def cell_size_text(resolution: int) -> str:
+    """Mean area of hexagons of a resolution, in words."""
+    import h3
+
+    return f"{number(h3.average_hexagon_area(resolution, unit='km^2'))}\u202fkm²"

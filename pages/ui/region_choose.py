@@ -1,0 +1,230 @@
+"""Step one of the Region page: an area drawn, named, uploaded, or clicked together from hexagons."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.ui import draw_map, frame, resources, state
+from pages.ui.messages import say
+from sdm_core import config
+from sdm_core.errors import FlorascopeError
+
+if TYPE_CHECKING:
+    from sdm_core.regions import Region
+    from sdm_core.registry import Atlas
+
+MODES = ("draw", "place", "upload", "cells")
+UPLOAD_TYPES = ["geojson", "json", "gpkg", "kml", "kmz", "zip"]
+#: Finer steps of hexagons a user may click together: resolutions below the atlas's own.
+_CELL_SIZES = 3
+_MAX_KEPT = 12
+_FAMILIAR_PLACES = ("Pyrenees", "Sierra Nevada", "Alps", "Slovenia", "Andorra")
+
+
+def current_region() -> Region | None:
+    """The region of the view; None when none is chosen, or when the link does not describe one."""
+    text = state.view().region
+    if not text:
+        return None
+    if text in _kept():
+        return _kept()[text]
+    try:
+        return resources.region_of_link(text)
+    except FlorascopeError as error:
+        state.notice(say("unreadable_region", reason=str(error)))
+        state.change(region="")
+        return None
+
+
+def _kept() -> dict[str, Region]:
+    """Regions chosen in this session by their text in the address, exact where a link may simplify."""
+    return st.session_state.setdefault("regions", {})
+
+
+def take(region: Region) -> None:
+    """Make this the region of the view, and go on to reading it."""
+    from sdm_core import regions
+
+    text = regions.encode_region_link(region)
+    while len(_kept()) >= _MAX_KEPT:
+        _kept().pop(next(iter(_kept())))
+    _kept()[text] = region
+    state.notices().clear()
+    state.change(region=text)
+    st.session_state["choosing"] = False
+
+
+def step_line(now: int) -> None:
+    """The three steps, with the present one marked."""
+    steps = []
+    for number, key in enumerate(("step_choose", "step_read", "step_take"), start=1):
+        mark = "fs-now" if number == now or (now == 2 and number == 3) else "fs-done" if number < now else ""
+        steps.append(f'<span class="fs-step {mark}"><b>{number}</b>{say(key)}</span>')
+    st.html(f'<div class="fs-steps">{"<span class=fs-arrow>→</span>".join(steps)}</div>')
+
+
+def choose(region: Region | None) -> None:
+    """The ways to an area on the left, the map on the right."""
+    controls, rest = st.columns([1, 3.4], gap="medium")
+    with controls:
+        atlas = frame.choose_atlas()
+        mode = st.radio(
+            say("way"),
+            MODES,
+            format_func=lambda mode: say(f"mode_{mode}"),
+            key="region_mode",
+        )
+    with rest:
+        frame.show_notices()
+    version = str(atlas.store.version)
+    bounds = resources.atlas_bounds(atlas.name, version)
+    coverage = resources.coverage_url(atlas.name, version)
+    with controls, frame.friendly_errors():
+        if mode == "place":
+            _choose_place(atlas)
+        elif mode == "upload":
+            _upload()
+        elif mode == "cells":
+            resolution = _choose_cell_size(atlas)
+        else:
+            st.caption(say("draw_hint"))
+        _empty_state(atlas, region)
+    with rest, st.container(key="draw_box"):
+        if mode == "cells":
+            _click_cells(bounds, coverage, resolution)
+        else:
+            _draw(bounds, coverage)
+
+
+@st.fragment
+def _draw(bounds: resources.Bounds, coverage: str) -> None:
+    """The drawing map; a closed outline becomes the region, rounded as its link rounds it."""
+    geometry = draw_map.drawn_polygon(bounds, coverage, key="draw_map")
+    if not geometry:
+        return
+    if geometry == st.session_state.get("last_drawn"):
+        return
+    st.session_state["last_drawn"] = geometry
+    with frame.friendly_errors():
+        take(drawn_region(geometry))
+        st.rerun()
+
+
+def drawn_region(geometry: dict[str, Any]) -> Region:
+    """The region of a drawn outline, its corners rounded to a metre as in its link."""
+    from sdm_core import regions
+
+    rings = [[[round(x, 5), round(y, 5)] for x, y, *_ in ring] for ring in geometry["coordinates"]]
+    return regions.region_from_geojson({"type": "Polygon", "coordinates": rings}, name=say("drawn_area"))
+
+
+def _choose_place(atlas: Atlas) -> None:
+    name = st.selectbox(
+        say("place_label"),
+        resources.places_in(atlas.name, str(atlas.store.version)),
+        index=None,
+        key="place_picker",
+        placeholder=say("place_placeholder"),
+    )
+    if name:
+        take(resources.place(name))
+        st.rerun()
+
+
+def _upload() -> None:
+    """A file becomes a region; a refusal is one sentence, and the file can be replaced at once."""
+    file = st.file_uploader(
+        say("upload_label"),
+        type=UPLOAD_TYPES,
+        key="region_file",
+        max_upload_size=config.MAX_UPLOAD_BYTES // 2**20,
+    )
+    st.caption(say("upload_hint"))
+    if file is not None and file.file_id != st.session_state.get("last_file"):
+        from sdm_core import regions
+
+        region = regions.read_region(file.getvalue(), file.name)
+        st.session_state["last_file"] = file.file_id
+        take(region)
+        st.rerun()
+
+
+def _choose_cell_size(atlas: Atlas) -> int:
+    finest = atlas.store.resolution
+    sizes = list(range(finest, max(0, finest - _CELL_SIZES), -1))
+    return st.select_slider(
+        say("cell_size"),
+        sizes,
+        format_func=lambda resolution: resources.cell_size_text(resolution),
+        key="cell_size",
+    )
+
+
+@st.fragment
+def _click_cells(bounds: resources.Bounds, coverage: str, resolution: int) -> None:
+    """A map on which a click adds or removes a hexagon; only this part runs again."""
+    chosen: list[str] = st.session_state.setdefault("clicked_cells", [])
+    outlines = resources.cell_outlines(tuple(chosen))
+    point = draw_map.clicked_point(bounds, coverage, outlines, key="cells_map")
+    if point and (point, resolution) != st.session_state.get("last_click"):
+        st.session_state["last_click"] = (point, resolution)
+        toggle_cell(chosen, point, resolution)
+        st.rerun(scope="fragment")
+    left, middle, right = st.columns([2, 1, 1], vertical_alignment="center")
+    left.caption(say("cells_chosen", n=len(chosen)) if chosen else say("cells_none"))
+    if middle.button(say("clear_cells"), key="clear_cells", disabled=not chosen, width="stretch"):
+        chosen.clear()
+        st.rerun(scope="fragment")
+    if right.button(
+        say("read_cells"), key="read_cells", type="primary", disabled=not chosen, width="stretch"
+    ):
+        from sdm_core import regions
+
+        take(regions.region_from_cells(list(chosen)))
+        st.rerun()
+
+
+def toggle_cell(chosen: list[str], point: tuple[float, float], resolution: int) -> None:
+    """Add the hexagon at a point to the chosen ones, or remove it where it is one of them."""
+    from sdm_core import regions
+
+    name = regions.cells_to_strings(regions.lonlat_to_cells([point[0]], [point[1]], resolution))[0]
+    if name in chosen:
+        chosen.remove(name)
+    else:
+        chosen.append(name)
+
+
+def _empty_state(atlas: Atlas, region: Region | None) -> None:
+    """What to do first: an example that works, or the way back to the area chosen before."""
+    if region is not None:
+        if st.button(
+            say("keep_area", name=region.name), key="keep_area", icon=":material/arrow_back:", width="stretch"
+        ):
+            st.session_state["choosing"] = False
+            st.rerun()
+        return
+    region = example(atlas)
+    st.html(f'<p class="fs-note" data-testid="empty-state">{html.escape(say("region_empty"))}</p>')
+    if st.button(f"{region.name} ▸", key="try_example", type="primary", width="stretch"):
+        take(region)
+        st.rerun()
+
+
+def example(atlas: Atlas) -> Region:
+    """An area that works with this atlas: a place most people know, or the middle of the atlas."""
+    version = str(atlas.store.version)
+    places = resources.wide_places_in(atlas.name, version)
+    for name in (*_FAMILIAR_PLACES, *places[:1]):
+        if name in places:
+            return resources.place(name)
+    west, south, east, north = resources.padded(resources.atlas_bounds(atlas.name, version), -0.3)
+    from sdm_core import regions
+
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return regions.region_from_geojson(
+        {"type": "Polygon", "coordinates": [ring]}, name=say("middle_of_atlas")
+    )

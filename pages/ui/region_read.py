@@ -1,0 +1,355 @@
+"""Step two of the Region page: five numbers, map and species side by side, and all numbers with definitions."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.ui import explore_parts, frame, maps, numbers, resources, state
+from pages.ui.messages import LAYERS, RULE_HELP, RULES, say
+from sdm_core import config
+
+if TYPE_CHECKING:
+    from sdm_core.indicators import RegionSummary
+    from sdm_core.regions import Region
+    from sdm_core.registry import Atlas
+
+MAP_HEIGHT = 430
+_PIXELS = (580, 390)
+_DEFAULT_K = 20
+_FLAGS = ("present", "endemic", "protected", "invasive", "observed")
+#: Numbers of the details, in the order of reading.
+_GROUPS = (
+    ("details_area", ("area_km2", "cell_area_km2")),
+    ("details_alpha", ("alpha_expected", "alpha", "alpha_cell_interval", "cell_shannon", "cell_simpson")),
+    ("details_gamma", ("gamma", "gamma_lower", "beta_whittaker", "beta_additive")),
+    ("details_diversity", ("shannon", "simpson", "hill_0", "hill_1", "hill_2")),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A region read under a rule."""
+
+    summary: RegionSummary
+    effort: resources.Effort
+    part: str
+
+
+def header(region: Region) -> tuple[Atlas, str, dict[str, float]]:
+    """Name of the area, atlas, rule, and the way back to choosing."""
+    title, atlas_column, rule_column, change = st.columns(
+        [2.6, 1.25, 1.25, 0.9], vertical_alignment="bottom", gap="small"
+    )
+    with atlas_column:
+        atlas = frame.choose_atlas()
+    with rule_column:
+        rule, options = _choose_rule()
+    with change:
+        if st.button(
+            say("change_area"), key="change_area", icon=":material/edit_location_alt:", width="stretch"
+        ):
+            st.session_state["choosing"] = True
+            st.rerun()
+    title.html(
+        f'<h2 class="fs-region">{html.escape(region.name)}</h2>'
+        f'<div class="fs-note">{numbers.area(region.area_km2)} · {html.escape(frame.source_line(atlas))}</div>'
+    )
+    frame.show_notices()
+    return atlas, rule, options
+
+
+def _choose_rule() -> tuple[str, dict[str, float]]:
+    rule = state.settle_rule(config.DEFAULT_RULE)
+    with st.popover(f"{say('rule_short')}: {RULES[rule]}", icon=":material/rule:", width="stretch"):
+        st.radio(
+            say("rule"),
+            list(RULES),
+            format_func=RULES.__getitem__,
+            captions=[RULE_HELP[name] for name in RULES],
+            key=state.fill("rule_picker", rule),
+            on_change=_rule_chosen,
+            help=say("rule_help"),
+        )
+        value = _number_in_link()
+        if rule == "threshold":
+            t = min(0.99, max(0.01, value if value is not None else config.DEFAULT_THRESHOLD))
+            st.slider(
+                say("threshold"),
+                0.01,
+                0.99,
+                key=state.fill("threshold_picker", t),
+                on_change=state.remember("threshold_picker", "value", lambda v: f"{v:g}"),
+            )
+            return rule, {"t": t}
+        if rule == "top_k":
+            k = int(max(1, value if value is not None else _DEFAULT_K))
+            st.number_input(
+                say("top_k"),
+                1,
+                5000,
+                key=state.fill("top_k_picker", k),
+                on_change=state.remember("top_k_picker", "value"),
+            )
+            return rule, {"k": k}
+    return rule, {}
+
+
+def _rule_chosen() -> None:
+    state.notices().clear()
+    state.change(rule=st.session_state["rule_picker"], value="")
+
+
+def _number_in_link() -> float | None:
+    try:
+        return float(state.view().value)
+    except ValueError:
+        return None
+
+
+def read(atlas: Atlas, region: Region, rule: str, options: dict[str, float]) -> Reading:
+    """All numbers of the region; a wait shows what is being done."""
+    version = str(atlas.store.version)
+    with st.spinner(say("reading", name=region.name), show_time=True):
+        summary = resources.region_summary(
+            atlas.name, version, region.geometry_hash, region.name, rule, tuple(options.items()), region
+        )
+        effort = resources.effort(atlas.name, version, region.geometry_hash, region)
+    if summary.notes:
+        notes = " ".join(html.escape(note) for note in summary.notes)
+        st.html(f'<p class="fs-notes" data-testid="region-notes">{notes}</p>')
+    return Reading(summary, effort, f"region:{region.geometry_hash}")
+
+
+def cards(atlas: Atlas, reading: Reading) -> None:
+    """The answer first: five numbers."""
+    summary, effort = reading.summary, reading.effort
+    groups = summary.groups
+    lower, gamma, shannon = summary["gamma_lower"], summary["gamma"], summary["shannon"]
+    percentile = summary.percentiles.get("shannon")
+    shown = [
+        (
+            say("card_expected"),
+            f"{lower.shown} <small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
+            say("card_expected_under"),
+            f"{lower.text.definition} {lower.text.interval}",
+        ),
+        (
+            say("card_gamma"),
+            gamma.shown,
+            say("card_gamma_under", alpha=summary["alpha"].shown, beta=summary["beta_whittaker"].shown),
+            f"{gamma.text.definition} {summary.rule_text}.",
+        ),
+        (
+            say("card_shannon"),
+            shannon.shown,
+            say("card_shannon_under", percent=numbers.number(percentile)) if percentile is not None else "",
+            shannon.text.definition,
+        ),
+        (
+            say("card_flags"),
+            f"{_count(groups, 'endemic')} <small>·</small> {_count(groups, 'protected')}",
+            _flags_under(groups),
+            f"{groups['endemic'].text.definition} {groups['protected'].text.definition}",
+        ),
+        (
+            say("card_trust"),
+            f"{effort.grade} <small>{html.escape(effort.grade_words)}</small>",
+            html.escape(effort.reason),
+            say("card_trust_help"),
+        ),
+    ]
+    body = "".join(
+        f'<div class="fs-card"><h4><span data-tip title="{html.escape(tip)}" tabindex="0">{label}</span></h4>'
+        f'<div class="fs-big">{value}</div><div class="fs-under">{under}</div></div>'
+        for label, value, under, tip in shown
+    )
+    st.html(f'<div class="fs-cards" data-testid="cards">{body}</div>')
+
+
+def _count(groups: dict[str, Any], name: str) -> str:
+    """Species of a group in the list of the region; a dash where the atlas does not know."""
+    group = groups.get(name)
+    return "–" if group is None or group.by_rule is None else numbers.number(group.by_rule)
+
+
+def _flags_under(groups: dict[str, Any]) -> str:
+    """Invasive species, and how much of the list was never assessed for endemism."""
+    lines = [say("card_invasive", n=_count(groups, "invasive"))]
+    unassessed = groups["endemic"].unassessed_percent if "endemic" in groups else None
+    if unassessed is not None and unassessed >= 0.5:
+        lines.append(say("card_unassessed", percent=numbers.number(unassessed)))
+    return " · ".join(lines)
+
+
+@st.fragment
+def map_and_table(atlas: Atlas, region: Region, reading: Reading) -> None:
+    """The map of the region beside its species; a row of the table is shown on the map."""
+    left, right = st.columns([1, 1.15], gap="small")
+    table = shown_species(reading.summary.species_table)
+    with right:
+        search, only = st.columns([1.1, 1.6], vertical_alignment="center")
+        text = search.text_input(
+            say("search_table"),
+            key="species_search",
+            placeholder=say("search_table"),
+            label_visibility="collapsed",
+            icon=":material/search:",
+            live=True,
+        )
+        flags = only.pills(
+            say("only"),
+            _FLAGS,
+            selection_mode="multi",
+            format_func=lambda flag: say(f"only_{flag}"),
+            key="species_flags",
+            label_visibility="collapsed",
+        )
+        found = filtered(table, text or "", tuple(flags or ()))
+        selection = st.dataframe(
+            found.drop(columns=["species_id", "common_genus"]),
+            hide_index=True,
+            height=MAP_HEIGHT - 20,
+            key="species_rows",
+            on_select="rerun",
+            selection_mode="single-row",
+            column_config=_columns(),
+        )
+        st.caption(say("rows_shown", n=numbers.number(len(found)), total=numbers.number(len(table))))
+    rows = selection.selection.rows if selection else []
+    species_id = int(found["species_id"].iloc[rows[0]]) if rows and rows[0] < len(found) else None
+    with left:
+        _region_map(atlas, region, reading, species_id)
+
+
+def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int | None) -> None:
+    version = str(atlas.store.version)
+    layer = st.segmented_control(
+        say("map_shows"),
+        ["richness", "shannon", "simpson"],
+        default="richness",
+        format_func=LAYERS.__getitem__,
+        key="region_layer",
+        label_visibility="collapsed",
+        disabled=species_id is not None,
+    )
+    shown = "species" if species_id is not None else (layer or "richness")
+    cells = resources.region_cells(atlas.name, version, region.geometry_hash, region)
+    url, scale = maps.published(atlas, shown, species_id or 0, cells, 0.0, False, reading.part)
+    name = str(atlas.store.species["species"].iloc[species_id]) if species_id is not None else LAYERS[shown]
+    with st.container(key="region_map_box"):
+        st.pydeck_chart(
+            maps.hexagon_map(
+                url, shown, cells.bounds, outline=resources.outline(region.geometry_hash, region)
+            ),
+            height=MAP_HEIGHT,
+            key="region_map",
+            alt=say("map_alt", layer=name),
+        )
+        st.html(
+            maps.legend(
+                scale,
+                name,
+                cells.mean_area_km2,
+                frame.source_line(atlas),
+                False,
+                italic=species_id is not None,
+            )
+        )
+
+
+def shown_species(table: pd.DataFrame) -> pd.DataFrame:
+    """The species table as the page shows it: flags in words, columns in the order of reading."""
+    flags = [
+        " · ".join(explore_parts.species_flags(*values))
+        for values in zip(
+            table["endemic"], table["habitats_directive"], table["invasive_union_concern"], strict=True
+        )
+    ]
+    sources = [
+        explore_parts.flag_origin(source, date) if flag else ""
+        for flag, source, date in zip(flags, table["flag_source"], table["flag_date"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "species_id": table["species_id"],
+            "species": table["species"],
+            "common_genus": table["common_genus"].fillna(""),
+            "family": table["family"],
+            "mean_probability": table["mean_probability"],
+            "max_probability": table["max_probability"],
+            "expected_area_km2": table["expected_area_km2"],
+            "present": table["present"],
+            "records_nearby": table["records_nearby"],
+            "flags": flags,
+            "flag_source": sources,
+        }
+    )
+
+
+def filtered(table: pd.DataFrame, text: str, flags: tuple[str, ...]) -> pd.DataFrame:
+    """Rows whose name, English genus or family holds the text, and that have every flag asked for."""
+    keep = pd.Series(True, index=table.index)
+    if wanted := text.strip().casefold():
+        hay = table["species"].str.casefold() + " " + table["common_genus"].str.casefold() + " "
+        keep &= (hay + table["family"].fillna("").str.casefold()).str.contains(wanted, regex=False)
+    for flag in flags:
+        if flag == "present":
+            keep &= table["present"].astype(bool)
+        elif flag == "observed":
+            keep &= table["records_nearby"].fillna(0) > 0
+        else:
+            label = {"endemic": "flag_endemic", "protected": "flag_habitats", "invasive": "flag_invasive"}[
+                flag
+            ]
+            keep &= table["flags"].str.contains(say(label), regex=False)
+    return table[keep].reset_index(drop=True)
+
+
+def _columns() -> dict[str, Any]:
+    config_of = st.column_config
+    return {
+        "species": config_of.TextColumn("Species", width="medium", pinned=True),
+        "family": config_of.TextColumn("Family", width="small"),
+        "mean_probability": config_of.ProgressColumn(
+            "Mean", format="percent", min_value=0, max_value=1, width="small", help=say("column_mean")
+        ),
+        "max_probability": config_of.NumberColumn("Best cell", format="percent", help=say("column_max")),
+        "expected_area_km2": config_of.NumberColumn("Area, km²", format="%.0f", help=say("column_area")),
+        "present": config_of.CheckboxColumn("In list", help=say("column_present")),
+        "records_nearby": config_of.NumberColumn("Records near", format="%d", help=say("column_records")),
+        "flags": config_of.TextColumn("Flags", help=say("column_flags")),
+        "flag_source": config_of.TextColumn("Source of flags"),
+    }
+
+
+def details(atlas: Atlas, reading: Reading) -> None:
+    """Every number with its definition, and how far to trust them."""
+    summary = reading.summary
+    with st.expander(say("details"), icon=":material/calculate:", key="details"):
+        blocks = []
+        for title, names in _GROUPS:
+            rows = "".join(
+                f"<tr><td>{html.escape(item.text.label)}</td>"
+                f'<td class="fs-num" data-testid="number-{name}">{item.shown_interval}</td>'
+                f"<td>{html.escape(item.text.unit)}</td>"
+                f'<td class="fs-note">{html.escape(item.text.definition)}'
+                f"{f' <em>Range: {html.escape(item.text.interval)}.</em>' if item.text.interval else ''}</td></tr>"
+                for name in names
+                if (item := summary.indicators.get(name)) is not None
+            )
+            blocks.append(f'<tr><th colspan="4">{say(title)}</th></tr>{rows}')
+        st.html(
+            f'<div class="fs-scroll"><table class="fs-table">{"".join(blocks)}</table></div>'
+            f'<p class="fs-note">{say("details_foot", n=numbers.number(summary.n_cells), rule=summary.rule_text)}</p>'
+        )
+    with st.expander(say("trust_title"), icon=":material/verified_user:", key="trust"):
+        from sdm_core import indicators
+
+        lines = [*reading.effort.facts, *(html.escape(note) for note in indicators.NOTES), say("screening")]
+        items = "".join(f"<li>{line}</li>" for line in lines)
+        st.html(f'<ul class="fs-note">{items}</ul>')

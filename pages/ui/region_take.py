@@ -1,0 +1,129 @@
+"""Step three of the Region page: the report in the formats asked for, and the link."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui import numbers, state
+from pages.ui.messages import say
+
+if TYPE_CHECKING:
+    from pages.ui.region_read import Reading
+    from sdm_core.regions import Region
+    from sdm_core.registry import Atlas
+
+#: Formats of a report, in the order of the list, with what each is for.
+FORMATS: dict[str, str] = {
+    "pdf": "PDF, to print",
+    "html": "HTML, opens offline",
+    "csv": "CSV, species table",
+    "json": "JSON, all numbers",
+    "geojson": "GeoJSON, the outline",
+    "geoparquet": "GeoParquet, the cells",
+}
+_SINGLE = {".pdf": "PDF", ".html": "HTML", ".csv": "CSV", ".json": "JSON"}
+_MIME = {
+    ".pdf": "application/pdf",
+    ".html": "text/html",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".zip": "application/zip",
+}
+
+
+def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple[str, ...]) -> None:
+    """One button and a list of formats; then the files, whose names carry place, atlas and date."""
+    st.subheader(say("take_title"), anchor="take", divider=False)
+    choice, action, share = st.columns([3.2, 1.2, 0.9], vertical_alignment="bottom")
+    with choice:
+        formats = st.multiselect(
+            say("formats"),
+            list(FORMATS),
+            default=list(FORMATS),
+            format_func=FORMATS.__getitem__,
+            key="report_formats",
+        )
+    summary = reading.summary
+    key = (
+        region.geometry_hash,
+        region.name,
+        summary.atlas_version,
+        summary.rule,
+        str(summary.rule_options),
+        tuple(formats),
+    )
+    with action:
+        asked = st.button(
+            say("prepare"),
+            key="prepare_report",
+            type="primary",
+            icon=":material/description:",
+            disabled=not formats,
+            width="stretch",
+        )
+    with share, st.popover(say("share"), icon=":material/link:", width="stretch"):
+        st.caption(say("share_text"))
+        st.code(state.share_link(page_fields), language=None, wrap_lines=True)
+    if asked:
+        with st.spinner(say("preparing"), show_time=True):
+            started = time.perf_counter()
+            files = build(atlas, region, reading, formats)
+            st.session_state["report"] = (key, files, time.perf_counter() - started)
+    kept = st.session_state.get("report")
+    if kept and kept[0] == key:
+        _downloads(atlas, region, kept[1], kept[2])
+
+
+def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) -> dict[str, bytes]:
+    """The files of a report by their names, and `report.zip` with all of them; raises FlorascopeError."""
+    from sdm_core import reports
+    from sdm_core.reports.folder import zip_folder
+
+    summary = reading.summary
+    with tempfile.TemporaryDirectory(prefix="florascope-") as folder:
+        out = Path(folder) / "report"
+        reports.build_report(
+            atlas, region, out, rule=summary.rule, formats=tuple(formats), rule_options=summary.rule_options
+        )
+        archive = zip_folder(out, Path(folder) / "report.zip")
+        files = {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file()}
+        files["report.zip"] = archive.read_bytes()
+    return files
+
+
+def file_name(atlas: Atlas, region: Region, name: str) -> str:
+    """Name of a downloaded file: place, atlas, date, and what it is."""
+    stem = numbers.file_stem(region.name, atlas.name, datetime.date.today().isoformat())
+    path = Path(name)
+    part = "" if path.stem == "report" else f"_{path.stem}"
+    return f"{stem}{part}{path.suffix}"
+
+
+def _downloads(atlas: Atlas, region: Region, files: dict[str, bytes], seconds: float) -> None:
+    st.caption(say("ready", seconds=f"{seconds:.1f}"))
+    with st.container(horizontal=True):
+        _button(atlas, region, files, "report.zip", say("download_zip"), "primary")
+        for name in files:
+            suffix = Path(name).suffix
+            if suffix in _SINGLE and not (suffix == ".json" and name != "indicators.json"):
+                label = say("download_one", name=f"{Path(name).stem} ({_SINGLE[suffix]})")
+                _button(atlas, region, files, name, label, "secondary")
+
+
+def _button(atlas: Atlas, region: Region, files: dict[str, bytes], name: str, label: str, kind: str) -> None:
+    st.download_button(
+        label,
+        data=files[name],
+        file_name=file_name(atlas, region, name),
+        mime=_MIME.get(Path(name).suffix, "application/octet-stream"),
+        type=kind,
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"download_{name}",
+    )
