@@ -177,8 +177,6 @@ def write_simulated_atlas(folder: Path, name: str = NAME) -> Path:
         observed_species=observed_species,
         card=simulated_card(),
         inputs={"formula": "tests/make_store.py"},
-        lonlat=lonlat,
-        area_km2=area_km2_of(cells),
     )
     return folder
 

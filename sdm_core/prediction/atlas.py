@@ -36,8 +36,6 @@ def write_atlas(
     observed_species: pd.DataFrame | None = None,
     card: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Any] | None = None,
-    lonlat: ArrayLike | None = None,
-    area_km2: ArrayLike | None = None,
     cell_values: Mapping[str, ArrayLike] | None = None,
 ) -> str:
     """Write the predictions and tables of an atlas into its folder; returns the version hash.
@@ -63,8 +61,6 @@ def write_atlas(
         indices,
         codes,
         title=title,
-        lonlat=lonlat,
-        area_km2=area_km2,
         cell_values=cell_values,
         inputs=inputs,
     )

@@ -1,27 +1,30 @@
 """The exchange copy of a store: one Zarr v3 zip, small enough to ship, unpacked into the cache on first use.
 
-Only what cannot be computed is inside: cells, centres, areas, codes and layers of their own. Any Zarr 3
-reader opens it: `codes` is (n_species, n_cells), a species after the other, so that neighbours in H3 order
-lie side by side and their differences are small.
+Only what cannot be computed is inside: `cells`, codes, and layers of the atlas's own (`value_…`). Codes are
+kept as `code_differences` (n_species, n_cells), what neighbouring cells do not foretell (see
+`prediction.lift`), or, where cells have no certain order of neighbours, as `codes` (n_species, n_cells).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
 import tempfile
+import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core import config
+from sdm_core import config, regions
 from sdm_core.errors import CacheNotWritableError, CorruptStoreError
-from sdm_core.prediction import checksums
+from sdm_core.prediction import checksums, lift
 from sdm_core.prediction.store import STORE_FILE, STORE_FORMAT, PredictionStore
 from sdm_core.prediction.write import (
     OBSERVED_FILE,
@@ -29,6 +32,7 @@ from sdm_core.prediction.write import (
     SPECIES_FILE,
     StoreContent,
     digest_array,
+    whole_hectares,
     write_hot,
 )
 
@@ -48,7 +52,7 @@ def pack(content: StoreContent, path: Path) -> str:
 
     digests = content.digests()
     version = content.version(digests)
-    attributes = {
+    attributes: dict[str, Any] = {
         "format": STORE_FORMAT,
         "name": content.name,
         "title": content.title,
@@ -59,18 +63,24 @@ def pack(content: StoreContent, path: Path) -> str:
         "blake2b": digests,
         "code": "probability = (code / 255) ** 2",
     }
+    codes, codes_name, delta = content.codes, "codes", True
+    try:
+        plan, tie = lift.choose_steps(content.cells, content.lonlat, content.resolution)
+        weights = lift.fit_weights(codes, plan)
+        codes, codes_name, delta = lift.forward(codes, plan, weights), "code_differences", False
+        attributes["neighbours"] = {"tie": tie, "scale": lift.WEIGHT_SCALE, "weights": weights}
+    except lift.TiedNeighboursError as error:
+        logger.info("codes of %s are packed without foretelling them: %s", content.name, error)
+    n_cells, n_species = codes.shape
+    species_per_chunk = max(1, min(n_species, _CHUNK_VALUES // n_cells))
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with zarr.storage.ZipStore(aside, mode="w", compression=zipfile.ZIP_STORED) as archive:
+        with _quiet_zarr(), zarr.storage.ZipStore(aside, mode="w", compression=zipfile.ZIP_STORED) as archive:
             group = zarr.create_group(archive, attributes={_ATTRIBUTE: attributes})
-            n_cells, n_species = content.codes.shape
-            species_per_chunk = max(1, min(n_species, _CHUNK_VALUES // n_cells))
-            _add(group, "codes", content.codes.T, (species_per_chunk, n_cells), ("species", "cell"))
-            _add(group, "cells", content.cells, (n_cells,), ("cell",))
-            _add(group, "area_ha", content.area_ha, (n_cells,), ("cell",))
-            _add(group, "lonlat", content.lonlat, content.lonlat.shape, ("cell", "lonlat"))
+            _add(group, codes_name, codes.T, (species_per_chunk, n_cells), ("species", "cell"), delta)
+            _add(group, "cells", content.cells, (n_cells,), ("cell",), True)
             for name, values in content.cell_values.items():
-                _add(group, f"value_{name}", values, (n_cells,), ("cell",))
+                _add(group, f"value_{name}", values, (n_cells,), ("cell",), values.dtype.kind in "iu")
         unpack(aside)
         aside.replace(path)
     finally:
@@ -78,24 +88,29 @@ def pack(content: StoreContent, path: Path) -> str:
     return version
 
 
+@contextlib.contextmanager
+def _quiet_zarr() -> Iterator[None]:
+    """Without the warning that Delta and Shuffle, which zarr-python brings along, are not in the standard."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
+        yield
+
+
 def _add(
-    group: Any, name: str, values: NDArray, chunks: tuple[int, ...], dimensions: tuple[str, ...]
+    group: Any, name: str, values: NDArray, chunks: tuple[int, ...], dimensions: tuple[str, ...], delta: bool
 ) -> None:
     from zarr.codecs import ZstdCodec
     from zarr.codecs.numcodecs import Delta, Shuffle
 
-    integer = values.dtype.kind in "iu"
+    size = values.dtype.itemsize
     array = group.create_array(
         name,
         shape=values.shape,
         dtype=values.dtype,
         chunks=chunks,
         dimension_names=dimensions,
-        filters=[Delta(dtype=values.dtype.str)] if integer else [],
-        compressors=[
-            *([Shuffle(elementsize=values.dtype.itemsize)] if values.dtype.itemsize > 1 else []),
-            ZstdCodec(level=_COMPRESSION_LEVEL),
-        ],
+        filters=[Delta(dtype=values.dtype.str)] if delta else [],
+        compressors=[*([Shuffle(elementsize=size)] if size > 1 else []), ZstdCodec(level=_COMPRESSION_LEVEL)],
         fill_value=0,
     )
     array[...] = np.ascontiguousarray(values)  # Delta flattens a chunk in the order it finds in memory
@@ -127,27 +142,37 @@ def unpack(path: Path) -> StoreContent:
     import zarr
 
     attributes = read_attributes(path)
+    neighbours = attributes.get("neighbours")
+    codes_name = "code_differences" if neighbours else "codes"
     arrays: dict[str, NDArray] = {}
     try:
-        with zarr.storage.ZipStore(path, mode="r") as archive:
+        with _quiet_zarr(), zarr.storage.ZipStore(path, mode="r") as archive:
             group = zarr.open_group(archive, mode="r")
             for name in attributes["blake2b"]:
-                array: Any = group[name]
+                array: Any = group[codes_name if name == "codes" else name]
                 arrays[name] = np.asarray(array[...])
     except Exception as error:  # a decoder may raise anything on damaged bytes; all of it means the same
         raise _damaged(path, error) from error
-    arrays["codes"] = np.ascontiguousarray(arrays["codes"].T)
+    cells, resolution = arrays["cells"], attributes["resolution"]
+    if digest_array(cells) != attributes["blake2b"]["cells"]:
+        raise _damaged(path, "array cells does not have its checksum")
+    lonlat = regions.cells_to_lonlat(cells)
+    codes = np.ascontiguousarray(arrays.pop("codes").T)
+    if neighbours:
+        plan = lift.steps(cells, lonlat, resolution, neighbours["tie"])
+        codes = lift.inverse(codes, plan, neighbours["weights"])
+    arrays["codes"] = codes
     for name, expected in attributes["blake2b"].items():
         if digest_array(arrays[name]) != expected:
-            raise _damaged(path, f"array {name} does not have checksum {expected}")
+            raise _damaged(path, f"array {name} does not have its checksum")
     return StoreContent(
         name=attributes["name"],
         title=attributes["title"],
-        resolution=attributes["resolution"],
-        cells=arrays["cells"],
-        lonlat=arrays["lonlat"],
-        area_ha=arrays["area_ha"],
-        codes=arrays["codes"],
+        resolution=resolution,
+        cells=cells,
+        lonlat=lonlat,
+        area_ha=whole_hectares(regions.cell_area_km2(cells)),
+        codes=codes,
         cell_values={name: arrays[f"value_{name}"] for name in attributes["cell_values"]},
         inputs=attributes["inputs"],
     )

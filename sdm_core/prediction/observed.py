@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from sdm_core import regions
+
 #: H3 resolution of the density of all records (about 250 km² a cell) and of single species (about 1,770).
 OBSERVED_RESOLUTION = 5
 OBSERVED_SPECIES_RESOLUTION = 4
@@ -19,8 +21,6 @@ def observation_densities(table: pd.DataFrame, species: Sequence[str]) -> tuple[
     records of other species are left out. Returns (cell at resolution 5, n_records, n_species, n_sites) and
     (species_id, cell at resolution 4, n_records). Without a site column a site is a distinct coordinate.
     """
-    from sdm_core import regions
-
     species_id = pd.Index(species).get_indexer(pd.Index(table["species"].astype(object)))
     known = species_id >= 0
     longitude = table["longitude"].to_numpy()[known]

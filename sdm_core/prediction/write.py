@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sdm_core import regions
 from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction import checksums
 from sdm_core.prediction.derive import cell_layers, parent_levels
@@ -72,11 +73,9 @@ class StoreContent:
                 raise ValueError(f"layer {name} must hold one value per cell; found {values.shape}")
 
     def digests(self) -> dict[str, str]:
-        """Checksum of each array as it is in memory, C order, little-endian."""
+        """Checksum of each array that is not computed from the others."""
         arrays: dict[str, NDArray] = {
             "cells": self.cells,
-            "lonlat": self.lonlat,
-            "area_ha": self.area_ha,
             "codes": self.codes,
             **{f"value_{name}": values for name, values in self.cell_values.items()},
         }
@@ -102,6 +101,11 @@ def digest_array(array: NDArray) -> str:
     return checksums.digest_bytes(head, contiguous.reshape(-1).view(np.uint8).data)
 
 
+def whole_hectares(area_km2: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Areas in whole hectares, at least one: exact sums need integers, at 0.01 km² a cell."""
+    return np.maximum(np.rint(area_km2 * HECTARES_PER_KM2), 1).astype(np.uint32)
+
+
 def sorted_content(
     name: str,
     resolution: int,
@@ -118,19 +122,16 @@ def sorted_content(
     indices = np.asarray(cells, dtype=np.uint64)
     order = np.argsort(indices, kind="stable")
     if lonlat is None or area_km2 is None:
-        from sdm_core import regions
-
         lonlat = regions.cells_to_lonlat(indices) if lonlat is None else lonlat
         area_km2 = regions.cell_area_km2(indices) if area_km2 is None else area_km2
     in_order = bool((order[1:] > order[:-1]).all())
-    hectares = np.rint(np.asarray(area_km2, dtype=np.float64) * HECTARES_PER_KM2).astype(np.uint32)
     return StoreContent(
         name=name,
         title=title or name,
         resolution=resolution,
         cells=indices[order],
         lonlat=np.asarray(lonlat, dtype=np.float64)[order],
-        area_ha=hectares[order],
+        area_ha=whole_hectares(np.asarray(area_km2, dtype=np.float64))[order],
         codes=codes if in_order else codes[order],
         cell_values={key: np.asarray(values)[order] for key, values in (cell_values or {}).items()},
         inputs=dict(inputs or {}),
