@@ -1,3 +1,24 @@
+"""How does it work, how good is it, and what is it not for?"""
+
+from __future__ import annotations
+
 import streamlit as st
 
-st.write("About")
+from pages.ui import about_parts as parts
+from pages.ui import frame, state
+
+PAGE_FIELDS = ("atlas",)
+
+with frame.friendly_errors():
+    left, right = st.columns([2.4, 1], gap="large")
+    with right:
+        atlas = frame.choose_atlas()
+        frame.show_notices()
+        parts.facts(atlas)
+        parts.how_to_cite(atlas)
+    with left:
+        parts.how_it_works()
+        parts.limits(atlas)
+        parts.quality(atlas)
+        parts.licences(atlas)
+state.write_address(PAGE_FIELDS)

@@ -323,5 +323,5 @@ def legend(
         f'<div class="fs-ends">{ends}</div>'
         f'<div class="fs-keys">{"".join(f"<span>{swatch}</span>" for swatch in swatches)}</div>'
         f'<div class="fs-source">{say("legend_hexagon", area=number(hexagon_km2, 0 if hexagon_km2 >= 10 else 1))}'
-        f"<br>{html.escape(source)}</div></div>"
+        f"<br><span>{html.escape(source)}</span></div></div>"
     )

@@ -130,12 +130,12 @@ ENGLISH: dict[str, str] = {
     "drawn_area": "Drawn area",
     "middle_of_atlas": "Middle of the atlas",
     "rule_short": "Rule",
-    "search_table": "Filter by name or family",
-    "only_present": "In the list",
+    "search_table": "Name or family",
+    "only_present": "In list",
     "only_endemic": "Endemic",
     "only_protected": "Protected",
     "only_invasive": "Invasive",
-    "only_observed": "Recorded near",
+    "only_observed": "Recorded",
     "rows_shown": "{n} of {total} species. Select a row to see its map.",
     "column_mean": "Area-weighted mean probability over the cells of the region.",
     "column_max": "Highest probability in any cell of the region.",
@@ -175,6 +175,74 @@ ENGLISH: dict[str, str] = {
     "details_gamma": "The whole region (γ, β)",
     "details_diversity": "Diversity of the region",
     "details_foot": "Numbers are about the {n} cells whose centre lies in the area. Rule: {rule}.",
+    # about
+    "about_title": "How it works",
+    "about_lead": (
+        "Florascope shows where plant species are predicted to occur, how diverse those predictions are, and how "
+        "far to trust them. Nothing is computed in the cloud: every map and number comes from an atlas on this "
+        "machine."
+    ),
+    "about_records_title": "Records.",
+    "about_records": (
+        "Where a species was found, from an open atlas or inventory; duplicates, misplaced and out-of-area points "
+        "are removed, and the number each rule removed is on the model card."
+    ),
+    "about_climate_title": "Surroundings.",
+    "about_climate": "Climate, terrain and land cover at each place and in the country around it.",
+    "about_model_title": "Model.",
+    "about_model": (
+        "One network learns all species at once; its scores become probabilities by calibration on blocks of land "
+        "it has never seen."
+    ),
+    "about_store_title": "Atlas.",
+    "about_store": (
+        "The probabilities of every species in every hexagon are stored once, so that opening a page runs no model."
+    ),
+    "about_answers_title": "Answers.",
+    "about_answers": (
+        "An area is answered from its hexagons: species list, α, β and γ diversity, Hill numbers, flags with source "
+        "and date, and a report whose files all hold the same numbers."
+    ),
+    "limit_survey": (
+        "The maps do not replace a survey: they are for screening, teaching and deciding where to look; no permit, "
+        "status or management decision should rest on them alone."
+    ),
+    "limit_abundance": (
+        "A probability is about being recorded in a hexagon of some 36 km², not about abundance, and not about a "
+        "particular field or wood."
+    ),
+    "limit_gamma": (
+        "The species number of an area is never 1 − Π(1 − p): neighbouring hexagons are not independent trials. It is "
+        "given as a lower bound with an interval, and as the size of the list under the chosen rule."
+    ),
+    "quality_title": "How good is it",
+    "no_validation": "The model card of “{atlas}” holds no cross-validation.",
+    "quality_note": (
+        "Means over species on whole blocks of land the model had not seen, beside the baselines; longitude and "
+        "latitude alone show how much of a score is only geography. AUC: chance that a place with the species scores "
+        "above one without. Average precision: mean precision over the ranking, harder for rare species. Sample F1: "
+        "agreement of the species lists of places."
+    ),
+    "regenerate": "These tables are made again by:",
+    "calibration_title": "Do the probabilities keep their word?",
+    "calibration_x": "predicted probability",
+    "calibration_y": "share of sites with a record",
+    "calibration_note": (
+        "On held-out blocks, of all the cases given 30 %, about 30 % should hold the species: points on the dotted "
+        "line. Below it the model promises too much, above it too little. Larger points stand for more cases."
+    ),
+    "fact_species": "Species",
+    "fact_cells": "Hexagons",
+    "fact_sites": "Training sites",
+    "fact_resolution": "H3 resolution",
+    "fact_version": "Version",
+    "fact_date": "Date",
+    "fact_code": "Made with Florascope",
+    "download_card": "Model card",
+    "cite_title": "How to cite",
+    "cite": "Florascope {code} ({year}). Atlas “{atlas}”, version {version}.",
+    "cite_data": "Please cite the data sources as well; a report carries the full citation.",
+    "licences_title": "Sources and licences",
     # general
     "broken": "Something went wrong here that should not have. Your choices are kept; reload the page to go on.",
     "limits_link": "Limits and proper use",

@@ -134,7 +134,7 @@ def cards(atlas: Atlas, reading: Reading) -> None:
     shown = [
         (
             say("card_expected"),
-            f"{lower.shown} <small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
+            f"{numbers.number(lower.value, 0 if lower.value >= 100 else 1)} <small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
             say("card_expected_under"),
             f"{lower.text.definition} {lower.text.interval}",
         ),
@@ -192,7 +192,7 @@ def map_and_table(atlas: Atlas, region: Region, reading: Reading) -> None:
     left, right = st.columns([1, 1.15], gap="small")
     table = shown_species(reading.summary.species_table)
     with right:
-        search, only = st.columns([1.1, 1.6], vertical_alignment="center")
+        search, only = st.columns([1, 2.05], vertical_alignment="center")
         text = search.text_input(
             say("search_table"),
             key="species_search",
@@ -244,7 +244,11 @@ def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int 
     with st.container(key="region_map_box"):
         st.pydeck_chart(
             maps.hexagon_map(
-                url, shown, cells.bounds, outline=resources.outline(region.geometry_hash, region)
+                url,
+                shown,
+                cells.bounds,
+                outline=resources.outline(region.geometry_hash, region),
+                pixels=_PIXELS,
             ),
             height=MAP_HEIGHT,
             key="region_map",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import numbers, state
+from pages.ui import state
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ FORMATS: dict[str, str] = {
     "json": "JSON, all numbers",
     "geojson": "GeoJSON, the outline",
     "geoparquet": "GeoParquet, the cells",
+    "geotiff": "GeoTIFF, the maps",
 }
 _SINGLE = {".pdf": "PDF", ".html": "HTML", ".csv": "CSV", ".json": "JSON"}
 _MIME = {
@@ -86,20 +87,32 @@ def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) ->
     from sdm_core.reports.folder import zip_folder
 
     summary = reading.summary
+    notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="florascope-") as folder:
         out = Path(folder) / "report"
         reports.build_report(
-            atlas, region, out, rule=summary.rule, formats=tuple(formats), rule_options=summary.rule_options
+            atlas,
+            region,
+            out,
+            rule=summary.rule,
+            formats=formats,
+            permalink=state.share_link(),
+            on_note=notes.append,
+            **summary.rule_options,
         )
         archive = zip_folder(out, Path(folder) / "report.zip")
         files = {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file()}
+        for note in notes:
+            st.warning(note, icon=":material/info:")
         files["report.zip"] = archive.read_bytes()
     return files
 
 
 def file_name(atlas: Atlas, region: Region, name: str) -> str:
     """Name of a downloaded file: place, atlas, date, and what it is."""
-    stem = numbers.file_stem(region.name, atlas.name, datetime.date.today().isoformat())
+    from sdm_core import reports
+
+    stem = reports.report_stem(atlas, region, datetime.datetime.now(datetime.UTC))
     path = Path(name)
     part = "" if path.stem == "report" else f"_{path.stem}"
     return f"{stem}{part}{path.suffix}"
