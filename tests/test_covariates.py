@@ -16,6 +16,7 @@ from scipy.ndimage import generic_filter, map_coordinates
 
 from sdm_core.covariates import CovariateStack, layer_name, read_stack, unit_of
 from sdm_core.errors import CovariateError, MissingCRSError
+from tests.original_data import european_predictors
 
 WGS84 = CRS.from_epsg(4326)
 
@@ -145,6 +146,7 @@ def test_missing_unreadable_and_empty_inputs_get_one_sentence(tmp_path):
         read_stack([])
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_unplaced_raster_is_refused(tmp_path):
     path = tmp_path / "photo.tif"
     with rasterio.open(
@@ -415,7 +417,7 @@ def test_patches_refuse_sizes_and_scalings_that_do_not_fit():
 
 
 def test_european_predictors_are_31_layers_in_stated_units(data_dir):
-    stack = read_stack(data_dir / "europe_predictors_20km" / "europe_current_31vars.tif")
+    stack = european_predictors(data_dir)
     assert (stack.n_layers, stack.height, stack.width) == (31, 228, 330)
     assert dict(zip(stack.names, stack.units, strict=True))["bio1"] == "°C × 10"
     assert int(stack.valid.sum()) == 40_716

@@ -21,6 +21,7 @@ from sdm_core.occurrences import (
     read_csv,
     read_eu_forest,
 )
+from tests.original_data import afliber, eu_forest
 
 
 def write(path: Path, text: str, encoding="utf-8") -> Path:
@@ -163,7 +164,7 @@ def test_eu_forest_refuses_other_files(tmp_path):
 
 
 def test_original_eu_forest_loses_39_duplicates_and_the_canary_islands(data_dir):
-    occurrences = read_eu_forest(data_dir / "eu_forest" / "EUForestspecies.zip")
+    occurrences = eu_forest(data_dir)
     counts = removed(occurrences)
     assert sum(counts.values()) + occurrences.n_records == 588_983
     assert counts["duplicates"] == 39
@@ -240,7 +241,7 @@ def test_afliber_refuses_incomplete_folders(tmp_path):
 
 
 def test_original_afliber_has_5681_species(data_dir):
-    occurrences = read_afliber(data_dir / "afliber_iberia")
+    occurrences = afliber(data_dir)
     counts = removed(occurrences)
     assert sum(counts.values()) + occurrences.n_records == 1_824_549
     assert occurrences.n_species == 5681

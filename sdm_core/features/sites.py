@@ -151,16 +151,18 @@ def site_table(
             "same area."
         )
     longitude, latitude, cell = longitude[usable], latitude[usable], cell[usable]
-    names = pd.Categorical(table["species"].to_numpy()[usable])
-    species = tuple(map(str, names.categories))
-    species_code = names.codes.astype(np.int64)
+    names = table["species"][usable].astype("category").cat.remove_unused_categories()
+    names = names.cat.reorder_categories(sorted(names.cat.categories))
+    species = tuple(map(str, names.cat.categories))
+    species_code = names.cat.codes.to_numpy(np.int64)
     if "site" in table.columns:
-        place = pd.factorize(table["site"].to_numpy()[usable])[0].astype(np.int64)
+        place = pd.factorize(table["site"][usable])[0].astype(np.int64)
     else:
         place = (
             pd.DataFrame({"x": longitude, "y": latitude}).groupby(["x", "y"], sort=False).ngroup().to_numpy()
         )
 
+    site: np.ndarray
     if by == "cell":
         cells, site = np.unique(cell, return_inverse=True)
         site_longitude, site_latitude = stack.cell_lonlat(cells)

@@ -115,7 +115,7 @@ def _species_of_taxa(taxa: pd.DataFrame, species: pd.Series) -> pd.DataFrame:
             "family": taxa["Family"].str.strip(),
             "endemic": taxa["Endemic"].str.strip().str.lower() == "true",
             "gbif_key": keys.where(is_species),
-            "any_key": keys,
+            "any_key": keys.astype("string").fillna("").astype(object),
         }
     ).dropna(subset=["species"])
     groups = rows.groupby("species", sort=True)
@@ -124,7 +124,7 @@ def _species_of_taxa(taxa: pd.DataFrame, species: pd.Series) -> pd.DataFrame:
             "family": groups["family"].first(),
             "endemic": groups["endemic"].all().astype("boolean"),
             "gbif_key": groups["gbif_key"].first().astype("Int64"),
-            "gbif_taxon_keys": groups["any_key"].agg(lambda values: " ".join(map(str, values.dropna()))),
+            "gbif_taxon_keys": groups["any_key"].agg(" ".join).str.strip(),
             "n_taxa": groups.size(),
         }
     ).reset_index()
