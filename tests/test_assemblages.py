@@ -114,6 +114,27 @@ def test_distribution_of_equal_probabilities_is_binomial():
     )
 
 
+def test_one_cell_and_a_table_of_cells_have_the_same_distribution():
+    p = np.rint(np.random.default_rng(11).random((2, 60)) * 8) / 8  # many species of equal probability
+    np.testing.assert_allclose(
+        assemblages.poisson_binomial(p), [assemblages.poisson_binomial(row) for row in p], atol=1e-14
+    )
+
+
+def test_best_levels_of_shared_codes_are_the_sets_of_max_exp():
+    generator = np.random.default_rng(12)
+    codes = generator.integers(0, 40, size=(30, 50))
+    codes[3] = 0
+    p = (codes / 255) ** 0.5
+    falling = np.arange(39, 0, -1)
+    counts = np.array([[np.count_nonzero(row == code) for code in falling] for row in codes])
+    for score in ("f1", "jaccard"):
+        levels = assemblages.best_levels((falling / 255) ** 0.5, counts, score)
+        assert levels[3] == -1
+        cuts = np.where(levels >= 0, falling[levels], 999)
+        np.testing.assert_array_equal(codes >= cuts[:, None], assemblages.max_exp(p, score))
+
+
 def test_threshold_includes_its_value_and_takes_one_per_species():
     assert assemblages.threshold(P, 0.3).tolist() == [True, True, True, False, False]
     assert assemblages.threshold(P).tolist() == [True, True, False, False, False]

@@ -20,7 +20,7 @@ from sdm_core.assemblages.conformal import (
     conformal_certain_set,
     conformal_set,
 )
-from sdm_core.assemblages.expected_scores import expected_score, max_exp
+from sdm_core.assemblages.expected_scores import best_levels, expected_score, max_exp
 from sdm_core.assemblages.richness_distribution import poisson_binomial, poisson_binomial_interval
 from sdm_core.assemblages.rules import average_k, average_k_threshold, sse, threshold, top_k
 
@@ -28,6 +28,7 @@ __all__ = [
     "ConformalCalibration",
     "average_k",
     "average_k_threshold",
+    "best_levels",
     "calibrate_conformal",
     "conformal_certain_set",
     "conformal_set",

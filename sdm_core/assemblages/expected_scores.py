@@ -14,6 +14,9 @@ from sdm_core.errors import RuleError
 Score = Literal["f1", "jaccard"]
 Floats = NDArray[np.float64]
 
+#: Values worked on at once (cells × probabilities × about 64 nodes).
+_CHUNK_VALUES = 1 << 19
+
 
 def expected_score(probability: ArrayLike, score: Score = "f1") -> Floats:
     """Expected score of the k most probable species, for k = 1 … n_species.
@@ -49,7 +52,9 @@ def expected_score(probability: ArrayLike, score: Score = "f1") -> Floats:
     out = np.empty(rows.shape)
     for number, row in enumerate(rows):
         ordered = -np.sort(-np.nan_to_num(row.astype(np.float64), nan=0.0))
-        out[number] = _scores(ordered, np.ones(len(ordered), dtype=np.int64), score, len(ordered))
+        counts = np.ones((1, len(ordered)))
+        grid = _Grid(ordered, _n_nodes(len(ordered), len(ordered), float(ordered.sum())))
+        out[number] = _scores(grid, ordered, counts, counts @ grid.log_g, score, 0, len(ordered) - 1)[0]
     return out.reshape(array.shape)
 
 
@@ -80,54 +85,122 @@ def max_exp(probability: ArrayLike, score: Score = "f1") -> Booleans:
     for number, row in enumerate(rows):
         values, counts = np.unique(row[row > 0], return_counts=True)
         if values.size:
-            best = _best_group(values[::-1].astype(np.float64), counts[::-1], score)
+            best = int(best_levels(values[::-1].astype(np.float64), counts[None, ::-1], score)[0])
             out[number] = row >= values[values.size - 1 - best]
     return out.reshape(array.shape)
 
 
-def _best_group(values: Floats, counts: NDArray[np.int64], score: Score) -> int:
-    """Last of the distinct probabilities (falling, above 0) that belongs to the best set.
+def best_levels(values: Floats, counts: NDArray[np.int64], score: Score = "f1") -> NDArray[np.int64]:
+    """MaxExp sets of cells whose species share a few probabilities, such as those of one-byte codes.
 
-    E[score of k] ≤ 2m/(k+m) (F1) or m/k (Jaccard) with m = Σ p, so sizes that cannot beat the score at
-    about k = m are never looked at.
-    """
-    sizes = np.cumsum(counts)
-    expected = float(values @ counts)
-    first = min(int(np.searchsorted(sizes, expected)), len(sizes) - 1)
-    reached = float(_scores(values, counts, score, first + 1)[-1])
-    if reached <= 0:
-        largest = len(sizes)
-    else:
-        bound = expected * (2.0 / reached - 1.0) if score == "f1" else expected / reached
-        largest = max(first, int(np.searchsorted(sizes, bound * (1 + 1e-9), side="right"))) + 1
-    scores = _scores(values, counts, score, min(largest, len(sizes)))
-    return int(np.argmax(scores >= scores.max() * (1 - 1e-12)))
-
-
-def _scores(values: Floats, counts: NDArray[np.int64], score: Score, n_groups: int) -> Floats:
-    """Expected score of the sets that end with each of the first `n_groups` distinct probabilities.
+    Only sizes that can win against the one near k = m, m = Σ p, are looked at: F1 = 2A/(k+A+B) is at most
+    2m/(k+m) in expectation and, as A ≤ k, at most 2k·E[1/(k+A+B)], which rises with k; Jaccard at most m/k.
 
     Args:
-        values: (n_values) probabilities, falling.
-        counts: (n_values) number of species that have each.
+        values: (n_values) distinct probabilities above 0, falling.
+        counts: (n_cells, n_values) number of species of each cell that have each of them.
         score: "f1" or "jaccard".
-        n_groups: sets looked at; the remaining values stay outside all of them.
+
+    Returns:
+        (n_cells) index of the lowest probability in the set; −1 for a cell without species.
+
+    Raises:
+        RuleError: an unknown score.
     """
-    sizes = np.cumsum(counts)
-    largest = int(sizes[n_groups - 1])
-    x, weight = _nodes(_n_nodes(int(sizes[-1]), largest, float(values @ counts)))
-    miss = (1.0 - x)[:, None]  # (n_nodes, 1)
-    inside, inside_counts, sizes = values[:n_groups], counts[:n_groups], sizes[:n_groups]
-    g = 1.0 - inside * miss  # (n_nodes, n_groups); above 0, as every node has x > 0
-    log_inside = np.cumsum(np.log(g) * inside_counts, axis=1)
-    log_outside = np.log1p(-values[n_groups:] * miss) @ counts[n_groups:]  # (n_nodes)
-    log_x = np.log(x)[:, None]
+    _check_score(score)
+    best = np.full(len(counts), -1, dtype=np.int64)
+    filled = np.flatnonzero(counts.any(axis=1))
+    step = max(1, _CHUNK_VALUES // max(1, len(values) * 64))
+    for start in range(0, len(filled), step):
+        part = filled[start : start + step]
+        best[part] = _best_levels(values, counts[part].astype(np.float64), score)
+    return best
+
+
+def _best_levels(values: Floats, counts: Floats, score: Score) -> NDArray[np.int64]:
+    sizes = np.cumsum(counts, axis=1)  # (n_cells, n_values)
+    expected = counts @ values
+    cells = np.arange(len(counts))
+    near = np.minimum((sizes < expected[:, None]).sum(axis=1), len(values) - 1)  # level where k is about Σ p
+    # more nodes than a size needs cost little; twice Σ p is where the best sizes lie
+    largest = int(min(sizes[:, -1].max(), 1 + 3 * expected.max()))
+    grid = _Grid(values, _n_nodes(int(sizes[:, -1].max()), largest, float(expected.max())))
+    log_all = counts @ grid.log_g  # (n_cells, n_nodes), ln Π_all g
+    inside = np.where(np.arange(len(values)) <= near[:, None], counts, 0.0)
+    k = sizes[cells, near]
     if score == "f1":
-        hits = np.cumsum(inside_counts * inside / g, axis=1)
-        log_all = (log_inside[:, -1] + log_outside)[:, None]
-        return 2.0 * (weight @ (np.exp(log_all + sizes * log_x) * hits))
-    log_rest = (log_inside[:, -1] + log_outside)[:, None] - log_inside
-    return (weight @ np.exp(log_rest + (sizes - 1) * log_x)) * np.cumsum(inside * inside_counts)
+        hits = inside @ grid.odds
+        reached = 2.0 * (np.exp(log_all + k[:, None] * grid.log_x) * hits) @ grid.weight
+        limit = expected * (2.0 / np.maximum(reached, 1e-300) - 1.0)
+        first = _first_possible(grid, log_all, sizes, reached, near)
+    else:
+        reached = np.exp(log_all - inside @ grid.log_g + (k[:, None] - 1) * grid.log_x) @ grid.weight
+        reached *= inside @ values
+        limit = expected / np.maximum(reached, 1e-300)
+        first = 0
+    last = int(max(near.max(), (sizes <= limit[:, None] * (1 + 1e-9)).sum(axis=1).max() - 1))
+    scores = _scores(grid, values, counts, log_all, score, first, min(last, len(values) - 1))
+    return first + np.argmax(scores >= scores.max(axis=1, keepdims=True) * (1 - 1e-12), axis=1)
+
+
+def _first_possible(
+    grid: _Grid, log_all: Floats, sizes: Floats, reached: Floats, near: NDArray[np.int64]
+) -> int:
+    """First level at which any of the cells could have an F1 as high as the one reached, by bisection."""
+    cells = np.arange(len(sizes))
+    low, high = np.zeros(len(sizes), dtype=np.int64), near.copy()
+    while (low < high).any():
+        middle = (low + high) // 2
+        k = np.maximum(sizes[cells, middle], 1)
+        bound = 2.0 * k * (np.exp(log_all + (k[:, None] - 1) * grid.log_x) @ grid.weight)
+        enough = bound >= reached * (1 - 1e-9)
+        high = np.where(enough, middle, high)
+        low = np.where(enough, low, np.minimum(middle + 1, high))
+    return int(low.min())
+
+
+class _Grid:
+    """Quadrature nodes x, and what the integrands need of each probability there.
+
+    log_x, weight: (n_nodes). log_g, odds: (n_values, n_nodes), ln g and p/g with g = 1 − p + p·x.
+    """
+
+    def __init__(self, values: Floats, n_nodes: int) -> None:
+        x, self.weight = _nodes(n_nodes)
+        g = 1.0 - values[:, None] * (1.0 - x)  # above 0, as every node has x > 0
+        self.log_x = np.log(x)
+        self.log_g = np.log(g)
+        self.odds = values[:, None] / g
+
+
+def _scores(
+    grid: _Grid,
+    values: Floats,
+    counts: Floats,
+    log_all: Floats,
+    score: Score,
+    first: int,
+    last: int,
+) -> Floats:
+    """Expected score (n_cells, n_levels) of the sets that end with each of the levels `first` … `last`.
+
+    A level no species of a cell has repeats the set before it; a set that is still empty scores 0.
+    """
+    window = slice(first, last + 1)
+    sizes = np.cumsum(counts, axis=1)[:, window, None]  # (n_cells, n_levels, 1)
+    some = sizes[..., 0] > 0
+    if score == "f1":
+        hits = np.cumsum(counts[:, window, None] * grid.odds[window], axis=1)
+        hits += (counts[:, :first] @ grid.odds[:first])[:, None]
+        k, place = np.unique(sizes[..., 0], return_inverse=True)
+        hits *= np.exp(k[:, None] * grid.log_x)[place.reshape(some.shape)]
+        found = 2.0 * np.einsum("cln,cn->cl", hits, np.exp(log_all) * grid.weight)
+    else:
+        log_rest = log_all[:, None] - np.cumsum(counts[:, window, None] * grid.log_g[window], axis=1)
+        log_rest -= (counts[:, :first] @ grid.log_g[:first])[:, None]
+        found = np.exp(log_rest + (np.maximum(sizes, 1) - 1) * grid.log_x) @ grid.weight
+        found *= np.cumsum(counts * values, axis=1)[:, window]
+    return np.where(some, found, 0.0)
 
 
 def _check_score(score: str) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core import config
-from sdm_core.assemblages import max_exp
+from sdm_core.assemblages import best_levels
 from sdm_core.errors import RuleError
 from sdm_core.indicators.texts import RULE_TEXTS
 from sdm_core.prediction import NO_SPECIES_CUT, decode
@@ -219,10 +219,16 @@ def _average_k_cut(store: StoreLike, k: float) -> int:
 
 
 def _max_exp_cuts(store: StoreLike, rows: NDArray[np.int64], score: Any) -> NDArray[np.uint16]:
+    falling = np.arange(255, 0, -1)
+    values = decode(falling).astype(np.float64)
     cuts = np.full(len(rows), NO_SPECIES_CUT, dtype=np.uint16)
-    for start in range(0, len(rows), _ROWS_PER_CHUNK):
-        part = rows[start : start + _ROWS_PER_CHUNK]
-        codes = np.asarray(store.codes[part]).astype(np.uint16)
-        chosen = max_exp(decode(codes), score)
-        cuts[start : start + len(part)] = np.where(chosen, codes, NO_SPECIES_CUT).min(axis=1)
+    start = 0
+    for part in row_parts(rows):
+        codes = np.asarray(store.codes[part])
+        stop = start + len(codes)
+        offset = np.arange(len(codes), dtype=np.int32)[:, None] << 8
+        counts = np.bincount((codes + offset).ravel(), minlength=len(codes) << 8).reshape(-1, 256)
+        levels = best_levels(values, counts[:, falling], score)
+        cuts[start:stop] = np.where(levels >= 0, falling[levels], NO_SPECIES_CUT)
+        start = stop
     return cuts
