@@ -74,6 +74,13 @@ def data_sources(card: Mapping[str, Any]) -> list[dict[str, str]]:
     return sources
 
 
+def endemic_origin(card: Mapping[str, Any]) -> str:
+    """Who calls a species endemic: the occurrence sources of the card, with the date of the atlas."""
+    names = [source["name"].split(" (")[0] for source in data_sources({"data": card.get("data")})]
+    date = str(first(card, "date") or "no date given")
+    return f"{'; '.join(names) or 'source of records not stated'}, in the atlas of {date}"
+
+
 def statements(card: Mapping[str, Any], *names: str) -> list[str]:
     """Sentences under one of `names`, whether the card holds one or a list of them."""
     value = first(card, *names)

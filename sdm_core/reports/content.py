@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sdm_core import config, regions
@@ -19,10 +20,10 @@ from sdm_core.indicators import RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text, wording
 from sdm_core.reports.figures import DrawnFigure
-from sdm_core.reports.species import flag_sources, species_rows
+from sdm_core.reports.species import families, flag_sources, flagged, species_rows
 
 #: Species in the table of section 5; the annex and `species.csv` hold more.
-N_TABLE_SPECIES = 40
+N_TABLE_SPECIES = 30
 #: Species not in any set are still listed in the annex from this mean probability on.
 LEAST_MEAN_PROBABILITY = 0.05
 _CELL_AREA_FIGURES = 2
@@ -47,8 +48,9 @@ class ReportFacts:
 
 def credit_line(facts: ReportFacts) -> str:
     """Sources below a figure: program, atlas with version, date and data."""
-    sources = cards.data_sources(facts.atlas.card)
-    data = f" Data: {'; '.join(source['name'] for source in sources)}." if sources else ""
+    sources = cards.data_sources({"data": facts.atlas.card.get("data")})
+    names = [source["name"].split(" (")[0] for source in sources]
+    data = f" Data: {'; '.join(names)}." if names else ""
     return (
         f"Florascope {config.CODE_VERSION}, {facts.atlas.title}, version {facts.summary.atlas_version[:12]}, "
         f"{text.long_date(facts.created)}.{data}"
@@ -66,7 +68,9 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
     summary, atlas = facts.summary, facts.atlas
     table = summary.species_table
     listed = table[table["present"] | (table["mean_probability"] >= LEAST_MEAN_PROBABILITY)]
-    numbers = _figure_numbers(drawn)
+    endemic_origin = cards.endemic_origin(atlas.card)
+    with_flag = flagged(table[table["present"]])
+    all_rows = species_rows(listed, endemic_origin)
     return {
         "place": facts.region.name,
         "atlas_title": atlas.title,
@@ -75,7 +79,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "code_version": config.CODE_VERSION,
         "warning": wording.build_warning(atlas.card),
         "figures": drawn,
-        "numbers": numbers,
+        "numbers": _figure_numbers(drawn),
         "cards": _cover_cards(summary),
         "sentences": _sentences(summary),
         "provenance": (
@@ -97,16 +101,22 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "diversity_rows": _diversity_rows(summary),
         "diversity_notes": wording.DIVERSITY_NOTES,
         "species_intro": _species_intro(summary),
-        "species_top": species_rows(table.head(N_TABLE_SPECIES)),
-        "species_all": species_rows(listed),
+        "species_top": species_rows(table.head(N_TABLE_SPECIES), endemic_origin),
+        "species_top_caption": f"The {min(N_TABLE_SPECIES, len(table))} species predicted over the largest "
+        "area",
+        "species_flagged": species_rows(with_flag.head(N_TABLE_SPECIES), endemic_origin),
+        "species_flagged_caption": _flagged_caption(len(with_flag)),
+        "species_all": all_rows,
+        "families": families(all_rows),
         "species_note": wording.SPECIES_NOTE,
-        "cells_heading": f"Cells of {text.whole(summary.n_cells)}",
-        "flag_sources": flag_sources(table, summary),
+        "cells_heading": f"Cells (of {text.whole(summary.n_cells)})",
+        "flag_sources": flag_sources(table, summary, endemic_origin),
         "annex_intro": (
             f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} in "
             "the "
             f"atlas: those in the set of at least one cell, and those with a mean probability of at least "
-            f"{LEAST_MEAN_PROBABILITY:g} over the region. The number is the mean probability. The file "
+            f"{LEAST_MEAN_PROBABILITY:g} over the region. Numbers beside a name are mean probabilities. The "
+            "file "
             "species.csv holds every species with any probability, and more columns."
         ),
         "annex_caption": "Species of the region; press a heading to sort",
@@ -227,7 +237,7 @@ def _cover_cards(summary: RegionSummary) -> list[dict[str, str]]:
 
 
 def _sentences(summary: RegionSummary) -> list[str]:
-    said = [
+    said: list[str] = [
         f"{summary.sentence('area_km2')} {summary.sentence('cell_area_km2')}"
         if np.isfinite(summary.value("area_km2"))
         else summary.sentence("cell_area_km2"),
@@ -235,11 +245,10 @@ def _sentences(summary: RegionSummary) -> list[str]:
         f"{summary.sentence('gamma')} {summary.sentence('gamma_lower')}",
         summary.sentence("beta_whittaker"),
     ]
-    widest = [name for name, _ in top_species(summary, 3)]
+    widest = [Markup("<i>{}</i>").format(name) for name, _ in top_species(summary, 3)]
     if widest:
-        said.append(
-            f"The most widespread of them {'is' if len(widest) == 1 else 'are'} {text.listed(widest)}."
-        )
+        verb = "is" if len(widest) == 1 else "are"
+        said.append(Markup(f"The most widespread of them {verb} {text.listed(widest)}."))
     said.extend(_group_sentences(summary))
     return [sentence for sentence in said if sentence]
 
@@ -296,10 +305,18 @@ def _area_facts(facts: ReportFacts) -> list[dict[str, str]]:
             "an outline too small to hold a centre takes the cell it overlaps most",
         ),
         _row("Countries", text.listed(held) if held else "none on the shipped map"),
-        _row("Extent", f"{west:.3f}° to {east:.3f}° E, {south:.3f}° to {north:.3f}° N"),
+        _row(
+            "Extent",
+            f"{_degrees(west, 'E', 'W')} to {_degrees(east, 'E', 'W')}, "
+            f"{_degrees(south, 'N', 'S')} to {_degrees(north, 'N', 'S')}",
+        ),
         _row("Source of the outline", region.source or "not stated"),
         _row("Hash of the outline", region.geometry_hash, "SHA-256, first 16 digits"),
     ]
+
+
+def _degrees(value: float, positive: str, negative: str) -> str:
+    return f"{abs(value):.3f}°{text.NARROW_SPACE}{negative if value < 0 else positive}"
 
 
 def _trust_facts(facts: ReportFacts) -> list[dict[str, str]]:
@@ -321,7 +338,7 @@ def _trust_facts(facts: ReportFacts) -> list[dict[str, str]]:
                 _row(
                     "Predicted and recorded nearby",
                     f"{text.whole(seen)} of {text.whole(len(present))} species in the region’s sets",
-                    "the others are predicted from the conditions alone",
+                    "the others are predicted from the conditions alone" if seen < len(present) else "",
                 )
             )
     else:
@@ -351,9 +368,18 @@ def _species_intro(summary: RegionSummary) -> str:
     return (
         f"{summary.sentence('gamma')} “Mean p” is the area-weighted mean of the calibrated probability over "
         "the "
-        "region’s cells, “highest p” that of its best cell; the expected area is Σ cell area × p; the last "
-        "number says in how many cells the species belongs to the set."
+        "region’s cells, “highest p” that of its best cell; the expected area is Σ cell area × p; “cells” "
+        "says "
+        "in how many cells the species belongs to the set; “records nearby” counts records in the coarse "
+        "cells "
+        "(about 1,800 km² each) that the region touches."
     )
+
+
+def _flagged_caption(count: int) -> str:
+    shown = min(count, N_TABLE_SPECIES)
+    of_all = "" if shown == count else f"; {text.whole(count)} in all, the others in the annex"
+    return f"Species of the region’s sets that carry a flag, largest area first{of_all}"
 
 
 def _row(label: str, value: str, note: str = "") -> dict[str, str]:

@@ -16,8 +16,10 @@ from sdm_core.reports.card import Calibration
 
 #: Hexagons drawn in one figure at most; above it a map shows means of coarser cells and says so.
 MAX_DRAWN_CELLS = 6_000
+#: Width over height of the map on the cover, low enough to leave the first page to the answer.
+COVER_ASPECT = (1.85, 2.2)
 #: Species shown as bars.
-N_BARS = 20
+N_BARS = 15
 OBSERVED_RESOLUTION = 5
 
 
@@ -101,6 +103,7 @@ def _layer_figure(
         ramp=carto.RAMPS[quantity],
         credit=credit,
         width_mm=width_mm,
+        aspect_range=COVER_ASPECT if key == "cover" else (0.75, 2.2),
     )
     known = shown[np.isfinite(shown)]
     span = (
@@ -168,7 +171,7 @@ def _effort_figure(
         return None
     parents = np.unique(regions.cells_to_parents(np.asarray(store.cells)[rows], OBSERVED_RESOLUTION))
     records = observed.set_index("cell")["n_records"].reindex(parents).to_numpy(dtype=float)
-    records[~(records > 0)] = np.nan
+    records = np.where(records > 0, records, np.nan)
     shown_cells, shown = parents, records
     if len(parents) > MAX_DRAWN_CELLS:
         coarse = regions.cells_to_parents(parents, OBSERVED_RESOLUTION - 1)
@@ -185,7 +188,7 @@ def _effort_figure(
         credit=credit,
         width_mm=figures.HALF_WIDTH_MM,
         logarithmic=True,
-        no_value_label="no records",
+        empty_label="no records",
     )
     empty = int(np.isnan(shown).sum())
     return figures.DrawnFigure(
@@ -193,10 +196,20 @@ def _effort_figure(
         png,
         alt=f"Map of {region.name}: records the model was trained on, per coarse cell; "
         f"{empty} of {len(shown)} cells have none.",
-        caption="Records the model was trained on, per coarse cell (about 250 km²) that touches the region; "
-        f"logarithmic colours. {text.counted(empty, 'cell')} of {text.whole(len(shown))} "
-        f"{'has' if empty == 1 else 'have'} none: there the prediction rests on other places.",
+        caption=f"Records the model was trained on, per coarse cell (about 250 km²) that touches the region; "
+        f"logarithmic colours. {_empty_sentence(empty, len(shown))}",
         width_mm=figures.HALF_WIDTH_MM,
+    )
+
+
+def _empty_sentence(n_empty: int, n_cells: int) -> str:
+    if n_empty == 0:
+        return f"All {text.whole(n_cells)} cells have some."
+    verb = "has" if n_empty == 1 else "have"
+    return (
+        f"{text.whole(n_empty)} of {text.counted(n_cells, 'cell')} {verb} none: there the prediction rests "
+        "on "
+        "other places."
     )
 
 

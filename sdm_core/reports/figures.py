@@ -87,27 +87,34 @@ def cell_map(
     credit: str,
     width_mm: float = FULL_WIDTH_MM,
     logarithmic: bool = False,
-    no_value_label: str = "no prediction",
-    value_range: tuple[float, float] | None = None,
+    empty_label: str = "",
+    aspect_range: tuple[float, float] = (0.75, 2.2),
 ) -> bytes:
     """Map of one value per H3 cell inside a region.
 
     `polygons` shapely hexagons in longitude, latitude; `values` one number per hexagon, NaN where there is
     none; `outline` the region; `label` quantity and unit for the legend; `credit` the line of sources below
-    the map; `logarithmic` draws powers of ten evenly (values below 1 are drawn as 1).
+    the map; `logarithmic` draws powers of ten evenly (values below 1 are drawn as 1). With `empty_label`, cells
+    without a value are drawn white and named so; without it they are left out, and the legend calls bare land
+    "no prediction". `aspect_range` bounds width over height of the map.
     """
     with carto.drawing():
         whole = shapely.union_all(np.asarray([shapely.box(*shapely.total_bounds(polygons)), outline]))
-        frame = carto.frame_around(whole if len(polygons) else outline)
+        frame = carto.frame_around(whole if len(polygons) else outline, aspect_range=aspect_range)
         figure, axes = _map_axes(frame, width_mm)
         local = basemap.within(frame)
         carto.draw_frame(axes, frame, local.land, local.borders)
-        norm = _norm(values, logarithmic, value_range)
+        norm = _norm(values, logarithmic)
+        if empty_label:
+            empty = polygons[~np.isfinite(values)]
+            carto.draw_polygons(
+                axes, frame, empty, face="white", edge=carto.BORDER_COLOUR, width=0.3, order=3.9
+            )
         drawn = carto.draw_cells(axes, frame, polygons, values, ramp=ramp, norm=norm)
         carto.draw_outline(axes, frame, outline)
         carto.draw_scale_bar(axes, frame)
         carto.draw_north_arrow(axes)
-        _legend_below(figure, axes, drawn, label, no_value_label)
+        _legend_below(figure, drawn, label, empty_label)
         _credit(figure, credit)
         return save_png(figure)
 
@@ -190,10 +197,10 @@ def species_bars(
 ) -> bytes:
     """Horizontal bars of the species with the highest values, first at the top, names in italics."""
     with carto.drawing():
-        height_mm = 18.0 + 4.6 * max(len(names), 1)
+        height_mm = 21.0 + 4.6 * max(len(names), 1)
         figure = carto.new_figure(width_mm, height_mm)
         axes = figure.add_axes(
-            (50.0 / width_mm, 12.0 / height_mm, 1.0 - 62.0 / width_mm, 1.0 - 14.0 / height_mm)
+            (50.0 / width_mm, 15.5 / height_mm, 1.0 - 62.0 / width_mm, 1.0 - 17.0 / height_mm)
         )
         places = np.arange(len(names))
         colours = matplotlib.colormaps[carto.RAMPS["probability"]](np.clip(values, 0.0, 1.0))
@@ -306,7 +313,7 @@ def _map_axes(frame: carto.Frame, width_mm: float, foot_mm: float = 17.5) -> tup
     return figure, axes
 
 
-def _legend_below(figure: Figure, axes: Axes, drawn: Any, label: str, no_value_label: str) -> None:
+def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> None:
     """Colour bar with the quantity and its unit, and a swatch for cells without a value."""
     width_mm = figure.get_size_inches()[0] * carto.MM_PER_INCH
     bar_width = 0.60 if width_mm > 120 else 0.56
@@ -322,7 +329,13 @@ def _legend_below(figure: Figure, axes: Axes, drawn: Any, label: str, no_value_l
         bar.xaxis.set_major_locator(MaxNLocator(5))
     figure.text(0.012, _share(figure, 13.3), label, fontsize=7.2, va="bottom")
     figure.legend(
-        handles=[Patch(facecolor=carto.LAND_COLOUR, edgecolor=carto.BORDER_COLOUR, label=no_value_label)],
+        handles=[
+            Patch(
+                facecolor="white" if empty_label else carto.LAND_COLOUR,
+                edgecolor=carto.BORDER_COLOUR,
+                label=empty_label or "no prediction",
+            )
+        ],
         loc="lower right",
         bbox_to_anchor=(0.99, _share(figure, 9.8)),
         frameon=False,
@@ -333,12 +346,10 @@ def _legend_below(figure: Figure, axes: Axes, drawn: Any, label: str, no_value_l
     )
 
 
-def _norm(values: np.ndarray, logarithmic: bool, value_range: tuple[float, float] | None) -> Any:
+def _norm(values: np.ndarray, logarithmic: bool) -> Any:
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
-    if value_range is None:
-        value_range = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    low, high = value_range
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     if logarithmic:
         low = max(low, 1.0)
         return LogNorm(low, max(high, low * 1.0001 if low < high else low * 10.0), clip=True)

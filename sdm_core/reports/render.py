@@ -39,7 +39,7 @@ def render_html(content: Mapping[str, Any], *, edition: str = "screen") -> str:
     `edition` "screen" has the sortable table of all species; "print" has the compact list instead and the
     page rules for A4. Every text is escaped by the template.
     """
-    styles = ["report.css"] + (["print.css"] if edition == "print" else [])
+    styles = ["report.css", "print.css" if edition == "print" else "screen.css"]
     return (
         _environment()
         .get_template("report.html.j2")

@@ -13,15 +13,44 @@ from sdm_core.reports import text
 MARKS = {"endemic": "E", "protected": "H", "invasive": "U"}
 
 
-def species_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """One dictionary per species: shown texts, values to sort by, and flags."""
+def species_rows(table: pd.DataFrame, endemic_origin: str) -> list[dict[str, Any]]:
+    """One dictionary per species: shown texts, values to sort by, and flags.
+
+    `endemic_origin` says who calls a species endemic, as in "AFLIBER v1, atlas of 2026-11-20".
+    """
     plain = table.astype(object).where(table.notna(), None)
     records: list[dict[Any, Any]] = plain.to_dict("records")
-    return [_row(record) for record in records]
+    return [_row(record, endemic_origin) for record in records]
 
 
-def _row(record: dict[str, Any]) -> dict[str, Any]:
-    flags = species_flags(record)
+def families(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows by family, both in alphabetical order: the checklist of the printed annex."""
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: str(row["name"])):
+        grouped.setdefault(row["family"], []).append(row)
+    names = sorted(grouped, key=lambda name: (name == text.NOT_DEFINED, name))
+    return [
+        {"name": "Family not stated" if name == text.NOT_DEFINED else name, "species": grouped[name]}
+        for name in names
+    ]
+
+
+def flagged(table: pd.DataFrame) -> pd.DataFrame:
+    """Species of the table that carry any flag, in its order."""
+    members = _members(table)
+    return table[members["endemic"] | members["protected"] | members["invasive"]]
+
+
+def _members(table: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "endemic": table["endemic"].astype("boolean").fillna(False).astype(bool),
+        "protected": table["habitats_directive"].fillna("").astype(str).str.strip() != "",
+        "invasive": table["invasive_union_concern"].astype("boolean").fillna(False).astype(bool),
+    }
+
+
+def _row(record: dict[str, Any], endemic_origin: str) -> dict[str, Any]:
+    flags = species_flags(record, endemic_origin)
     return {
         "name": record["species"],
         "family": record["family"] or text.NOT_DEFINED,
@@ -40,12 +69,12 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def species_flags(record: dict[str, Any]) -> list[dict[str, str]]:
+def species_flags(record: dict[str, Any], endemic_origin: str) -> list[dict[str, str]]:
     """Labels of one species: what is shown, its kind, and a title with source and date."""
     origin = source_and_date(record.get("flag_source"), record.get("flag_date"))
     flags = []
     if record.get("endemic") is True:
-        flags.append({"kind": "endemic", "text": "endemic", "title": f"Endemic ({origin})"})
+        flags.append({"kind": "endemic", "text": "endemic", "title": f"Endemic ({endemic_origin})"})
     annexes = str(record.get("habitats_directive") or "").strip()
     if annexes:
         shown = "Habitats Directive" + ("" if annexes.lower() == "yes" else f" {annexes}")
@@ -68,28 +97,43 @@ def source_and_date(source: Any, date: Any) -> str:
     return f"{words}, {day}" if day else f"{words}, no date given"
 
 
-def flag_sources(table: pd.DataFrame, summary: RegionSummary) -> list[dict[str, str]]:
+def flag_sources(table: pd.DataFrame, summary: RegionSummary, endemic_origin: str) -> list[dict[str, str]]:
     """The flags used in a table with their meaning, sources and dates, in print as on screen."""
-    members = {
-        "endemic": table["endemic"].astype("boolean").fillna(False).astype(bool),
-        "protected": table["habitats_directive"].fillna("").astype(str).str.strip() != "",
-        "invasive": table["invasive_union_concern"].astype("boolean").fillna(False).astype(bool),
-    }
     labels = {"endemic": "endemic", "protected": "Habitats Directive", "invasive": "Union concern"}
     found = []
-    for kind, member in members.items():
+    for kind, member in _members(table).items():
         if not member.any():
             continue
-        pairs = table.loc[member, ["flag_source", "flag_date"]].fillna("").astype(str).drop_duplicates()
-        origins = sorted({source_and_date(*pair) for pair in pairs.itertuples(index=False)})
+        origins = [endemic_origin] if kind == "endemic" else list_origins(table[member], _LIST_WORDS[kind])
         found.append(
             {
                 "kind": kind,
                 "text": labels[kind],
                 "title": labels[kind],
-                "meaning": f"{summary.groups[kind].text.definition} Source: {'; '.join(origins)}. In the "
-                "printed "
-                f"annex: {MARKS[kind]}.",
+                "meaning": f"{summary.groups[kind].text.definition} Source: {'; '.join(origins)}. "
+                f"In the printed annex: {MARKS[kind]}.",
             }
         )
     return found
+
+
+def list_origins(table: pd.DataFrame, words: str) -> list[str]:
+    """Lists behind the flags of some species with their dates, each once.
+
+    A species on two lists holds both, joined by "; ", with dates in the same order, and may say under which
+    other name it is listed; `words` picks the list (all of them where none has the words).
+    """
+    pairs = set()
+    for source, date in table[["flag_source", "flag_date"]].fillna("").astype(str).itertuples(index=False):
+        sources, dates = source.split("; "), date.split("; ")
+        if len(dates) != len(sources):
+            sources, dates = [source], [date]
+        pairs |= {
+            (words_of_list.split(", listed as ")[0], day)
+            for words_of_list, day in zip(sources, dates, strict=True)
+        }
+    chosen = {pair for pair in pairs if words.lower() in pair[0].lower()} or pairs
+    return sorted(source_and_date(*pair) for pair in chosen)
+
+
+_LIST_WORDS = {"protected": "directive", "invasive": "invasive"}
