@@ -287,7 +287,8 @@ def test_dictionary_is_strict_json_with_the_same_numbers_units_and_definitions(s
     assert content["rule"] == {
         "name": "sse",
         "options": {},
-        "text": "as many species as expected in each cell (k = round Σp), the most probable first",
+        "text": "as many species as expected in each cell (k = round Σp), the most probable first, ties "
+        "included",
     }
 
 

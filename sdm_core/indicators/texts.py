@@ -203,7 +203,7 @@ GROUP_TEXTS: dict[str, IndicatorText] = {
 
 #: What each rule does, for the line that says which one made the sets.
 RULE_TEXTS: dict[str, str] = {
-    "sse": "as many species as expected in each cell (k = round Σp), the most probable first",
+    "sse": "as many species as expected in each cell (k = round Σp), the most probable first, ties included",
     "threshold": "present where the probability is at least {t}",
     "top_k": "the {k} most probable species of each cell",
     "average_k": "one threshold for the whole atlas, with {k} species per cell on average",
