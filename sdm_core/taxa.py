@@ -207,7 +207,7 @@ def species_table(
         raise UnknownSpeciesError(
             f"'{absent[0]}' has no record in the occurrences ({len(records)} species have)."
         )
-    place = ["site"] if "site" in occurrences.table.columns else ["longitude", "latitude"]
+    place = [name for name in ("longitude", "latitude", "site") if name in occurrences.table.columns]
     places = occurrences.table[["species", *place]].drop_duplicates()["species"].astype(str).value_counts()
 
     known = _known_taxa(names, occurrences.taxa, read_gbif_names(gbif_names) if gbif_names else None)

@@ -259,6 +259,14 @@ def test_sites_by_place_keep_their_own_coordinates():
     assert sites.cell.tolist() == [0, 42, 42]
 
 
+def test_records_without_a_site_name_are_told_apart_by_their_coordinates():
+    columns = ("species", "longitude", "latitude", "site")
+    for blank in ("", None):
+        rows = [("A b", 2.1, 45.1, blank), ("A b", 3.3, 45.1, blank), ("C d", 3.3, 45.1, blank)]
+        sites = site_table(seen(*rows, columns=columns), simulated_stack(), by="place")
+        assert sites.presence.tolist() == [[1, 0], [1, 1]]
+
+
 def test_sites_can_be_narrowed_to_rows_and_species():
     sites = site_table(seen(("A b", 2.5, 45.5), ("C d", 2.5, 45.5), ("C d", 0.5, 49.5)), simulated_stack())
     assert sites.with_species(["C d", "A b"]).presence.tolist() == [[1, 0], [1, 1]]

@@ -55,8 +55,7 @@ def read_stack(
         if difference:
             raise CovariateError(
                 f"{files[0].name} and {file.name} do not share one grid: {difference}; bring them to the "
-                f"same "
-                "grid first, for instance with gdalwarp."
+                "same grid first, for instance with gdalwarp."
             )
     found_names = [name for part in parts for name in part.names]
     if len(set(found_names)) < len(found_names) and names is None:
@@ -84,9 +83,8 @@ def _raster_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
             files = [file for file in path.iterdir() if file.suffix.lower() in RASTER_SUFFIXES]
             if not files:
                 raise CovariateError(
-                    f"The folder {path} holds no raster ({', '.join(RASTER_SUFFIXES)}); give the folder "
-                    f"of the "
-                    "covariate files."
+                    f"The folder {path} holds no raster ({', '.join(RASTER_SUFFIXES)}); give the folder of "
+                    "the covariate files."
                 )
             return sorted(files, key=lambda file: _natural_key(file.name))
         files = [path]
@@ -121,9 +119,8 @@ def _read_file(file: Path, crs: str | None) -> CovariateStack:
             transform = raster.transform
     except RasterioError as error:
         raise CovariateError(
-            f"{file.name} cannot be read as a raster ({str(error).splitlines()[0]}); expected a GeoTIFF "
-            f"or an ESRI "
-            "ASCII grid."
+            f"{file.name} cannot be read as a raster ({str(error).splitlines()[0]}); expected a GeoTIFF or "
+            "an ESRI ASCII grid."
         ) from error
     if np.iscomplexobj(data):
         raise CovariateError(f"{file.name} holds complex numbers; covariates must be real numbers.")
@@ -146,8 +143,7 @@ def _crs_of(stored: CRS | None, given: str | None, file: Path) -> CRS:
     if given is None:
         raise MissingCRSError(
             f"{file.name} does not say which coordinate system it is in; name it, for instance "
-            f"crs='EPSG:4326' for "
-            "degrees, or put a .prj file beside it."
+            "crs='EPSG:4326' for degrees, or put a .prj file beside it."
         )
     try:
         return CRS.from_user_input(given)

@@ -43,15 +43,13 @@ class CovariateStack:
         if self.values.ndim != 3 or 0 in self.values.shape:
             raise CovariateError(
                 f"A covariate stack has the shape {self.values.shape}; expected (layers, height, width), "
-                f"none of "
-                "them 0."
+                "none of them 0."
             )
         n_layers = self.values.shape[0]
         if len(self.names) != n_layers or len(self.units) != n_layers:
             raise CovariateError(
-                f"The stack has {n_layers} layers but {len(self.names)} names and {len(self.units)} "
-                f"units; give one "
-                "of each per layer."
+                f"The stack has {n_layers} layers but {len(self.names)} names and {len(self.units)} units; "
+                "give one of each per layer."
             )
         doubled = sorted({name for name in self.names if self.names.count(name) > 1})
         if doubled:
@@ -149,7 +147,7 @@ class CovariateStack:
         if longitude.shape != latitude.shape:
             raise CovariateError(
                 f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each "
-                f"per place."
+                "per place."
             )
         if self._transformer is not None:
             longitude, latitude = self._transformer.transform(longitude, latitude)
@@ -203,7 +201,7 @@ class CovariateStack:
         if longitude.shape != latitude.shape:
             raise CovariateError(
                 f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each "
-                f"per place."
+                "per place."
             )
         out = np.full((longitude.size, self.n_layers), np.nan, dtype=np.float32)
         for start in range(0, longitude.size, _CHUNK):
@@ -339,9 +337,8 @@ class CovariateStack:
         std = self.layer_stds if std is None else np.asarray(std, dtype=np.float32)
         if mean.shape != (self.n_layers,) or std.shape != (self.n_layers,):
             raise CovariateError(
-                f"Standardising {self.n_layers} layers needs as many means and deviations, not "
-                f"{mean.size} and "
-                f"{std.size}."
+                f"Standardising {self.n_layers} layers needs as many means and deviations, not {mean.size} "
+                f"and {std.size}."
             )
         offsets = np.arange(size) - size // 2
         patch_rows = np.asarray(rows)[:, None, None] + offsets[None, :, None]  # (n, size, 1)

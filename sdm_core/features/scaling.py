@@ -42,8 +42,7 @@ class Scaler:
             column = int(np.argmax(bad.any(axis=0)))
             raise CovariateError(
                 f"Feature '{names[column]}' has no value at {int(bad[:, column].sum())} of {len(values)} "
-                f"training "
-                "sites; leave those sites out or fill them by a named rule before scaling."
+                "training sites; leave those sites out or fill them by a named rule before scaling."
             )
         mean = values.mean(axis=0, dtype=np.float64)
         std = values.std(axis=0, dtype=np.float64)
@@ -56,8 +55,7 @@ class Scaler:
         if values.shape[-1] != len(self.names):
             raise CovariateError(
                 f"The scaling knows {len(self.names)} features but the values have {values.shape[-1]}; "
-                f"give them "
-                "the features they were trained with, in order."
+                "give them the features they were trained with, in order."
             )
         return ((values - self.mean) / self.std).astype(np.float32)
 
@@ -85,7 +83,6 @@ class Scaler:
         if not len(names) == len(mean) == len(std):
             raise CheckpointMismatchError(
                 f"The saved scaling has {len(names)} names, {len(mean)} means and {len(std)} deviations; "
-                f"they "
-                "must be as many, so save the model again."
+                "they must be as many, so save the model again."
             )
         return cls(tuple(names), np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64))

@@ -147,21 +147,20 @@ def site_table(
         raise OccurrenceError(
             f"None of the {len(table)} records lies on a covariate cell with data (the covariates span "
             f"{west:g} to {east:g}, {south:g} to {north:g} in their own coordinates); check that both "
-            f"cover the "
-            "same area."
+            "cover the same area."
         )
     longitude, latitude, cell = longitude[usable], latitude[usable], cell[usable]
     names = table["species"][usable].astype("category").cat.remove_unused_categories()
     names = names.cat.reorder_categories(sorted(names.cat.categories))
     species = tuple(map(str, names.cat.categories))
     species_code = names.cat.codes.to_numpy(np.int64)
+    # A place is a site of the source at its coordinates; records without a site are told apart by coordinates.
+    keys = {"x": longitude, "y": latitude}
     if "site" in table.columns:
-        place = pd.factorize(table["site"][usable])[0].astype(np.int64)
-    else:
-        place = (
-            pd.DataFrame({"x": longitude, "y": latitude}).groupby(["x", "y"], sort=False).ngroup().to_numpy()
-        )
+        keys["site"] = pd.factorize(table["site"][usable])[0]
+    place = pd.DataFrame(keys).groupby(list(keys), sort=False).ngroup().to_numpy()
 
+    cells: np.ndarray
     site: np.ndarray
     if by == "cell":
         cells, site = np.unique(cell, return_inverse=True)

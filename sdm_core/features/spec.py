@@ -66,7 +66,7 @@ class FeatureSpec:
             if any(int(radius) != radius or radius < 1 for radius in getattr(self, name)):
                 raise ConfigurationError(
                     f"{name} is {getattr(self, name)}; neighbourhood radii are whole numbers of cells, 1 "
-                    f"or more."
+                    "or more."
                 )
         choices = {
             "coordinates": ("none", "lonlat", "sinr", "fourier"),
@@ -83,7 +83,7 @@ class FeatureSpec:
                 self.bounds[0] < self.bounds[2] and self.bounds[1] < self.bounds[3]
             ):
                 raise ConfigurationError(
-                    f"Fourier coordinates need bounds (west, south, east, north) of the study area, not "
+                    "Fourier coordinates need bounds (west, south, east, north) of the study area, not "
                     f"{self.bounds}."
                 )
             object.__setattr__(self, "bounds", tuple(float(edge) for edge in self.bounds))
@@ -206,10 +206,8 @@ class FeatureStack:
                 reach = f" within {self.spec.max_gap_cells:g} cells" if self.spec.missing == "nearest" else ""
                 raise CovariateError(
                     f"{int(missing.sum())} of {len(missing)} places have no covariate data{reach} (the "
-                    f"first at "
-                    f"longitude {longitude[first]:.4f}, latitude {latitude[first]:.4f}); leave them out, "
-                    f"or allow "
-                    "the nearest cell with data (missing='nearest', max_gap_cells=…)."
+                    f"first at longitude {longitude[first]:.4f}, latitude {latitude[first]:.4f}); leave "
+                    "them out, or allow the nearest cell with data (missing='nearest', max_gap_cells=…)."
                 )
             parts.append(values)
         parts.append(encode_coordinates(longitude, latitude, self.spec))

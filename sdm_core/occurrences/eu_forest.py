@@ -73,8 +73,7 @@ def _clean_coordinates(cleaner: Cleaner, name: str) -> None:
     if float(np.nanmax(np.abs(x))) <= 360:
         raise OccurrenceError(
             f"{name} has coordinates up to {float(np.nanmax(np.abs(x))):g}, which look like degrees; "
-            f"EU-Forest is "
-            "in metres of EPSG:3035, so read a table in degrees with read_csv instead."
+            "EU-Forest is in metres of EPSG:3035, so read a table in degrees with read_csv instead."
         )
     # One cell per pair of coordinates: some 4 % of the records sit on half kilometres, between INSPIRE cells.
     key = (x.round().astype(np.int64) * 10_000_000 + y.round().astype(np.int64)).to_numpy()
@@ -94,8 +93,8 @@ def _clean_coordinates(cleaner: Cleaner, name: str) -> None:
     cleaner.remove(
         ~(longitude.between(west, east) & latitude.between(south, north)),
         "outside Europe",
-        f"Only longitude {west:g} to {east:g} and latitude {south:g} to {north:g} is kept; what goes are the "
-        "Canary Islands.",
+        f"Only longitude {west:g} to {east:g} and latitude {south:g} to {north:g} is kept; what goes are "
+        "the Canary Islands.",
     )
 
 

@@ -227,16 +227,15 @@ def _clean_status_and_uncertainty(cleaner: Cleaner, max_uncertainty_m: float | N
     if "uncertainty_m" not in cleaner.table:
         raise OccurrenceError(
             f"{cleaner.name} has no column for the coordinate uncertainty, so the limit of "
-            f"{max_uncertainty_m:g} m "
-            "cannot be applied; expected one named 'coordinateUncertaintyInMeters'."
+            f"{max_uncertainty_m:g} m cannot be applied; expected one named "
+            "'coordinateUncertaintyInMeters'."
         )
     uncertainty = cleaner.table["uncertainty_m"]
     cleaner.remove(
         uncertainty > max_uncertainty_m,
         "coordinates too uncertain",
-        f"The stated uncertainty is above {max_uncertainty_m:g} m; {int(uncertainty.isna().sum())} "
-        f"records state "
-        "none and are kept.",
+        f"The stated uncertainty is above {max_uncertainty_m:g} m; {int(uncertainty.isna().sum())} records "
+        "state none and are kept.",
     )
 
 

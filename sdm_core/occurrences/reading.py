@@ -67,8 +67,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise OccurrenceError(
-            f"{path.name} is not written in {encoding} (byte {error.start} cannot be read); "
-            "save it as UTF-8, or name its encoding, for instance encoding='latin-1'."
+            f"{path.name} is not written in {encoding} (byte {error.start} cannot be read); save it as "
+            "UTF-8, or name its encoding, for instance encoding='latin-1'."
         ) from error
     except LookupError as error:
         raise OccurrenceError(f"The encoding '{encoding}' is not known; use 'utf-8' or 'latin-1'.") from error
@@ -86,8 +86,7 @@ def _only_table_in_zip(path: Path) -> bytes:
             names = ", ".join(member.filename for member in members[:4]) or "none"
             raise OccurrenceError(
                 f"{path.name} holds {len(members)} tables ({names}); a zip with exactly one .csv, .txt or "
-                f".tsv "
-                "was expected, so unpack it and give the table itself."
+                ".tsv was expected, so unpack it and give the table itself."
             )
         if members[0].file_size > 4_000_000_000:
             raise OccurrenceError(f"{path.name} unpacks to more than 4 GB; unpack it and give a part of it.")
@@ -108,8 +107,7 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str | None = None
         if counts[separator] == 0:
             raise OccurrenceError(
                 f"{Path(path).name} has no comma, tab or semicolon in its first line "
-                f"({header.strip()[:60]!r}); "
-                "a table with a header line was expected."
+                f"({header.strip()[:60]!r}); a table with a header line was expected."
             )
     # GBIF writes tab-separated tables without quoting, so a lone quote is text there.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
@@ -126,8 +124,7 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str | None = None
         reason = str(error).strip().replace("\n", " ")
         raise OccurrenceError(
             f"{Path(path).name} cannot be read as a table ({reason}); check that every row has as many "
-            f"fields "
-            "as the header."
+            "fields as the header."
         ) from error
     table.columns = pd.Index([str(name).strip().strip('"') for name in table.columns])
     return table

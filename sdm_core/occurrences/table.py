@@ -93,8 +93,8 @@ class Occurrences:
             )
         if self.n_records and not keep.any():
             raise OccurrenceError(
-                f"No occurrence is left after the rule '{rule}' (it removed all {self.n_records}); "
-                "loosen that rule or check the file."
+                f"No occurrence is left after the rule '{rule}' (it removed all {self.n_records}); loosen "
+                "that rule or check the file."
             )
         table = self.table.loc[keep].reset_index(drop=True)
         table["species"] = table["species"].astype("category").cat.remove_unused_categories()
@@ -147,8 +147,7 @@ class Cleaner:
         if self.table.empty:
             raise OccurrenceError(
                 f"No record of {self.name} is left after the rule '{rule}' (the last {n_before} were "
-                f"removed); "
-                "check the file's columns and coordinates, or loosen that rule."
+                "removed); check the file's columns and coordinates, or loosen that rule."
             )
 
     def note(self, rule: str, note: str) -> None:
