@@ -154,7 +154,7 @@ def site_table(
     names = names.cat.reorder_categories(sorted(names.cat.categories))
     species = tuple(map(str, names.cat.categories))
     species_code = names.cat.codes.to_numpy(np.int64)
-    # A place is a site of the source at its coordinates; records without a site are told apart by coordinates.
+    # A place is a site of the source at its coordinates; those without a name differ by coordinates alone.
     keys = {"x": longitude, "y": latitude}
     if "site" in table.columns:
         keys["site"] = pd.factorize(table["site"][usable])[0]
