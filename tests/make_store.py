@@ -177,6 +177,7 @@ def write_simulated_atlas(folder: Path, name: str = NAME) -> Path:
         observed_species=observed_species,
         card=simulated_card(),
         inputs={"formula": "tests/make_store.py"},
+        compression_level=3,
     )
     return folder
 

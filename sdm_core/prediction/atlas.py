@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction.code import encode
-from sdm_core.prediction.exchange import EXCHANGE_FILE, pack
+from sdm_core.prediction.exchange import COMPRESSION_LEVEL, EXCHANGE_FILE, pack
 from sdm_core.prediction.write import sorted_content, write_side_files
 
 CARD_FILE = "model_card.json"
@@ -37,6 +37,7 @@ def write_atlas(
     card: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Any] | None = None,
     cell_values: Mapping[str, ArrayLike] | None = None,
+    compression_level: int = COMPRESSION_LEVEL,
 ) -> str:
     """Write the predictions and tables of an atlas into its folder; returns the version hash.
 
@@ -67,7 +68,7 @@ def write_atlas(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as scratch:
         aside = Path(scratch)
-        version = pack(content, aside / EXCHANGE_FILE)
+        version = pack(content, aside / EXCHANGE_FILE, compression_level)
         write_side_files(aside, species, observed, observed_species)
         full_card = {**(card or {}), "name": name, "title": title, "store_version": version}
         text = json.dumps(full_card, indent=2, ensure_ascii=False, default=str)

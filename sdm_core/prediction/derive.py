@@ -100,29 +100,29 @@ def cell_layers(codes: NDArray[np.uint8]) -> CellLayers:
     simpson = np.full(n_cells, np.nan)
     cut = np.full(n_cells, NO_SPECIES_CUT, dtype=np.uint16)
     kept = np.zeros(n_cells, dtype=np.uint16)
-    squares = np.arange(256, dtype=np.int64) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         p_log_p = np.nan_to_num(PROBABILITY_OF_CODE * np.log(PROBABILITY_OF_CODE))
-    for rows in row_chunks(n_cells, n_species, elements=1 << 20):
+    per_code = (np.arange(256.0) ** 2, p_log_p, PROBABILITY_OF_CODE**2)
+    for rows in row_chunks(n_cells, n_species, elements=1 << 18):
         n_rows = rows.stop - rows.start
         offset = (np.arange(n_rows, dtype=np.int32) << 8)[:, None]
         counts = np.bincount((codes[rows] + offset).ravel(), minlength=n_rows << 8).reshape(n_rows, 256)
-        square_sum = counts @ squares
-        total = square_sum / SQUARE_OF_MAX_CODE
+        as_float = counts.astype(np.float64)
+        squares, entropies, square_probabilities = (as_float @ values for values in per_code)
+        square_sum = squares.astype(np.int64)  # sums of integers below 2^53: exact
+        total = squares / SQUARE_OF_MAX_CODE
         richness[rows] = total
-        any_species = square_sum > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            shannon[rows] = np.where(any_species, np.log(total) - counts @ p_log_p / total, np.nan)
-            simpson[rows] = np.where(any_species, 1 - counts @ PROBABILITY_OF_CODE**2 / total**2, np.nan)
+            shannon[rows] = np.where(square_sum > 0, np.log(total) - entropies / total, np.nan)
+            simpson[rows] = np.where(square_sum > 0, 1 - square_probabilities / total**2, np.nan)
         k = (2 * square_sum + SQUARE_OF_MAX_CODE) // (2 * SQUARE_OF_MAX_CODE)
-        at_or_above = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+        at_or_above = np.cumsum(counts[:, ::-1], axis=1, dtype=np.int32)[:, ::-1]
         found = np.count_nonzero(at_or_above >= np.maximum(k, 1)[:, None], axis=1) - 1
         has_any = k > 0
         cut[rows] = np.where(has_any, found, NO_SPECIES_CUT)
         kept[rows] = np.where(has_any, np.take_along_axis(at_or_above, found[:, None], axis=1)[:, 0], 0)
-    as_float = np.float32
     return CellLayers(
-        richness.astype(as_float), shannon.astype(as_float), simpson.astype(as_float), cut, kept
+        richness.astype(np.float32), shannon.astype(np.float32), simpson.astype(np.float32), cut, kept
     )
 
 
