@@ -308,6 +308,8 @@ def test_global_stack_joins_at_the_date_line():
     stack = make_stack(values, west=-180, north=90, cell=1.0)
     assert stack.wraps
     np.testing.assert_allclose(stack.sample([180.0, -180.0, 179.75], [0.0, 0.0, 0.0])[:, 0], [15, 15, 17.5])
+    np.testing.assert_array_equal(stack.sample([190.3], [1.0]), stack.sample([-169.7], [1.0]))
+    assert stack.cell_index(np.array([180.0, -180.0]), np.array([0.5, 0.5])).tolist() == [89 * 360] * 2
     assert stack.neighbourhood_mean(1).values[0, 90, 0] == pytest.approx(10)
     assert stack.patches([-179.5], [0.5], 3, mean=[0], std=[1])[0, 0, 1].tolist() == [20, 10, 0]
 

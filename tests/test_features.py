@@ -102,6 +102,9 @@ def test_feature_at_a_cell_centre_is_that_of_the_raster():
 def test_neighbourhoods_do_not_give_data_to_cells_without_covariates():
     built = build_features(FeatureSpec(mean_radii=(3,), missing="mark"), simulated_stack())
     assert built.at([9.5], [45.5]).missing.tolist() == [True]
+    # Beside the sea, the neighbourhood mean is that of the land cell alone.
+    shore, inland = built.at([7.9, 7.5], [45.5, 45.5]).values
+    np.testing.assert_array_equal(shore, inland)
 
 
 def test_coordinates_alone_need_no_rasters():
@@ -230,6 +233,7 @@ def test_scaler_keeps_missing_values_missing_and_refuses_to_learn_from_them():
 def test_sites_are_cells_with_records_and_data():
     occurrences = seen(
         ("A b", 2.1, 45.1), ("A b", 2.9, 45.9), ("C d", 2.9, 45.9),  # one cell, two places
+        ("C d", 2.9, 45.9),  # seen twice at one place
         ("C d", 0.5, 49.5),
         ("A b", 9.5, 45.5),  # sea
         ("A b", 4.5, 45.5),  # a layer is missing there
@@ -241,10 +245,10 @@ def test_sites_are_cells_with_records_and_data():
     assert sites.lonlat.tolist() == [[0.5, 49.5], [2.5, 45.5]]
     assert sites.presence.tolist() == [[0, 1], [1, 1]] and sites.presence.dtype == np.uint8
     assert sites.counts.tolist() == [[0, 1], [2, 1]]
-    assert sites.n_records.tolist() == [1, 3]
+    assert sites.n_records.tolist() == [1, 4]
     assert sites.n_places.tolist() == [1, 2]
     assert sites.n_cells.tolist() == [1, 2] and sites.prevalence.tolist() == [0.5, 1.0]
-    assert occurrences.n_records == 7
+    assert occurrences.n_records == 8
 
 
 def test_sites_by_place_keep_their_own_coordinates():
