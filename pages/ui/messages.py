@@ -120,8 +120,6 @@ ENGLISH: dict[str, str] = {
     "preparing": "Writing the report …",
     "ready": "Ready in {seconds} s. The files carry place, atlas and date in their names.",
     "download_zip": "Everything (ZIP)",
-    "download_one": "Download {name}",
-    "download_species": "Species table (CSV)",
     "screening": (
         "Screening only: predicted suitability does not replace a survey, and a species missing from the list may "
         "still grow here."

@@ -28,7 +28,13 @@ FORMATS: dict[str, str] = {
     "geoparquet": "GeoParquet, the cells",
     "geotiff": "GeoTIFF, the maps",
 }
-_SINGLE = {".pdf": "PDF", ".html": "HTML", ".csv": "CSV", ".json": "JSON"}
+#: Files offered on their own, with the words on their buttons; the rest is in the ZIP.
+_SINGLE = {
+    "report.pdf": "PDF report",
+    "report.html": "HTML report",
+    "species.csv": "Species (CSV)",
+    "indicators.json": "Numbers (JSON)",
+}
 _MIME = {
     ".pdf": "application/pdf",
     ".html": "text/html",
@@ -43,12 +49,14 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
     st.subheader(say("take_title"), anchor="take", divider=False)
     choice, action, share = st.columns([3.2, 1.2, 0.9], vertical_alignment="bottom")
     with choice:
-        formats = st.multiselect(
+        formats = st.pills(
             say("formats"),
             list(FORMATS),
+            selection_mode="multi",
             default=list(FORMATS),
-            format_func=FORMATS.__getitem__,
+            format_func=lambda name: FORMATS[name].split(",")[0],
             key="report_formats",
+            help="  \n".join(FORMATS.values()),
         )
     summary = reading.summary
     key = (
@@ -122,10 +130,8 @@ def _downloads(atlas: Atlas, region: Region, files: dict[str, bytes], seconds: f
     st.caption(say("ready", seconds=f"{seconds:.1f}"))
     with st.container(horizontal=True):
         _button(atlas, region, files, "report.zip", say("download_zip"), "primary")
-        for name in files:
-            suffix = Path(name).suffix
-            if suffix in _SINGLE and not (suffix == ".json" and name != "indicators.json"):
-                label = say("download_one", name=f"{Path(name).stem} ({_SINGLE[suffix]})")
+        for name, label in _SINGLE.items():
+            if name in files:
                 _button(atlas, region, files, name, label, "secondary")
 
 
