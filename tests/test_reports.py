@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import builtins
+import dataclasses
 import hashlib
 import json
+import re
+import subprocess
+from datetime import UTC, datetime
+from html.parser import HTMLParser
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
 
 from sdm_core import regions
-from sdm_core.errors import ReportError
-from sdm_core.reports import files, folder
+from sdm_core.__main__ import main
+from sdm_core.errors import NoDataInRegionError, RegionError, ReportError, RuleError
+from sdm_core.indicators import summarise_region
+from sdm_core.registry import Atlas
+from sdm_core.reports import FORMAT_FILES, build_report, card, files, folder, render, report_stem, text
 
 TRIANGLE = shapely.Polygon([(0.0, 42.0), (1.0, 42.0), (0.5, 42.6), (0.0, 42.0)])
 
@@ -90,7 +100,7 @@ def test_files_of_the_earlier_report_go_but_files_of_the_user_stay(tmp_path):
 
 def test_out_that_is_a_file_gets_one_sentence(tmp_path):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(ReportError, match="is a file; give the name of a folder"):
+    with pytest.raises(ReportError, match=r"is a file; give the name of a folder"):
         _write(tmp_path / "out", {"a.txt": "one"})
 
 
@@ -171,4 +181,499 @@ def test_undefined_numbers_are_null_in_json(tmp_path):
     files.write_indicators(
         tmp_path / "i.json", {"a": np.float64("nan"), "b": [np.int64(3), float("inf")], "c": np.array([0.5])}
     )
-    assert json.loads((tmp_path / "i.json").read_text()) == {"a": None, "b": [3, None], "c": [0.5]}
+    assert json.loads((tmp_path / "i.json").read_text()) == {
+        "a": None,
+        "b": [3, None],
+        "c": [0.5],
+        "species": [],
+    }
+
+
+# The whole report ---------------------------------------------------------------------------------------
+
+CREATED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+VALLEY = shapely.Polygon([(0.6, 42.45), (1.5, 42.45), (1.4, 42.8), (0.7, 42.75), (0.6, 42.45)])
+NARROW = "\u202f"
+
+
+def _card(atlas: Atlas) -> dict:
+    """A complete model card with made-up scores, in the form `evaluation.write_card` asks for."""
+    scores = {"n_folds": 5, "n_sites": 321, "n_species": 40, "ece_before": 0.0213, "sample_f1": 0.4321}
+    bins = [
+        {
+            "lower": low,
+            "upper": low + 0.25,
+            "n": 100,
+            "mean_probability": low + 0.1,
+            "recorded_share": low + 0.12,
+        }
+        for low in (0.0, 0.25, 0.5, 0.75)
+    ]
+    return {
+        **atlas.card,
+        "data": [
+            {
+                "name": "Simulated niches",
+                "citation": "Nobody (2026). Made up. doi:10.1234/made.up",
+                "licence": "CC0",
+                "url": "",
+            }
+        ],
+        "model": "A formula",
+        "covariate_names": ["distance"],
+        "code_version": "0.0.1",
+        "n_sites": 321,
+        "limits": ["Says nothing about real plants."],
+        "validation": {
+            "note": "made up",
+            "command": "python -m sdm_core evaluate made-up.toml",
+            "results": [
+                {
+                    "model": name,
+                    "block_deg": 2.0,
+                    "auc": auc,
+                    "average_precision": 0.5,
+                    "ece_after": ece,
+                    **scores,
+                }
+                for name, auc, ece in (("shipped: formula", 0.9876, 0.0012), ("grid", 0.8765, 0.0021))
+            ],
+        },
+        "calibration": {"method": "none", "ece_before": 0.0213, "ece_after": 0.0012, "reliability": bins},
+    }
+
+
+@pytest.fixture(scope="module")
+def atlas(simulated_atlas: Atlas) -> Atlas:
+    return dataclasses.replace(simulated_atlas, card=_card(simulated_atlas))
+
+
+@pytest.fixture(scope="module")
+def region() -> regions.Region:
+    plain = regions.region_from_geometry(VALLEY)
+    return dataclasses.replace(plain, name="Val <b>d'Aran</b> & around")  # a name no reader would let through
+
+
+@pytest.fixture(scope="module")
+def report(atlas: Atlas, region: regions.Region, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("reports") / "valley"
+    build_report(atlas, region, out, created=CREATED, permalink="http://localhost:8501/region?atlas=x&y=1")
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(report: Path) -> str:
+    return (report / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def summary(atlas: Atlas, region: regions.Region):
+    rows, notes = regions.select_rows(region, atlas.store.lonlat, atlas.store.resolution, atlas.store.cells)
+    return summarise_region(atlas.store, rows, region=region, notes=notes)
+
+
+class Page(HTMLParser):
+    """What a page asks for, and its skeleton."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict] = []
+        self.headings: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.ids: set[str] = set()
+        self.language = ""
+        self._in = ""
+        self._open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.ids.add(given.get("id") or "")
+        if tag == "html":
+            self.language = given["lang"]
+        for name in ("src", "srcset", "data", "poster", "action", "background"):
+            if given.get(name) and not (tag == "button" and name == "data"):
+                self.requests.append(given[name])
+        if tag in ("link", "use", "image", "base") and given.get("href"):
+            self.requests.append(given["href"])
+        if tag == "a":
+            self.links.append(given["href"])
+        if tag == "img":
+            self.images.append(given)
+        self.requests += re.findall(r"url\\(([^)]*)\\)", given.get("style") or "")
+        if tag == "h2":
+            self.headings.append("")
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "h2" in self._open:
+            self.headings[-1] += data
+        if self._open and "tr" in self._open and ({"td", "th"} & set(self._open)):
+            self.tables[-1][-1][-1] += data
+        if self._open and self._open[-1] == "style":
+            self.requests += re.findall(r"url\(([^)]*)\)", data) + re.findall(r"@import[^;]*", data)
+
+
+def test_report_writes_every_file_of_its_contract(report):
+    written = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+    assert written == {
+        "report.html",
+        "report.pdf",
+        "species.csv",
+        "indicators.json",
+        "habitats.csv",
+        "cells.geoparquet",
+        "area.geojson",
+        "MANIFEST.sha256",
+        "maps/richness.tif",
+        "maps/shannon.tif",
+    }
+
+
+def test_manifest_of_a_report_is_verified_by_sha256sum(report):
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "MANIFEST.sha256"], cwd=report, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.count(": OK") == 9
+
+
+def test_page_asks_for_nothing_outside_itself(page):
+    parsed = Page(page)
+    assert parsed.images
+    assert [address[:40] for address in parsed.requests if not address.startswith("data:")] == []
+    assert not re.search(
+        r"\b(fetch|XMLHttpRequest|import|WebSocket|sendBeacon)\s*\(", page.split("<script>")[1]
+    )
+    for link in parsed.links:
+        assert link.startswith(("#", "https://", "http://localhost:8501/")), link
+
+
+def test_links_inside_the_page_lead_somewhere(page):
+    parsed = Page(page)
+    inside = [link[1:] for link in parsed.links if link.startswith("#")]
+    assert len(inside) >= 10
+    assert set(inside) <= parsed.ids
+
+
+def test_sections_stand_in_order_under_their_numbers(page):
+    headings = [" ".join(heading.split()) for heading in Page(page).headings]
+    assert headings == [
+        "1 One-page answer",
+        "Contents",
+        "2 The area",
+        "3 How far to trust this",
+        "4 Diversity",
+        "5 Species list",
+        "15 Limits and proper use",
+        "16 Methods",
+        "17 References, licences and data",
+        "A Annex: species of the region",
+        "B Annex: files of this report",
+    ]
+    assert "Not in this edition" in page
+
+
+def test_page_can_be_read_without_seeing_it(page, summary):
+    parsed = Page(page)
+    assert parsed.language == "en"
+    assert len(parsed.images) == 7
+    assert all(len(image["alt"]) > 30 for image in parsed.images)
+    assert page.count("<table") == page.count("<caption")
+    for name in summary.species_table["species"].head(3):
+        assert f"<i>{name}</i>" in page.split("</ul>")[0]
+
+
+def test_name_of_the_region_is_text_not_markup(page):
+    assert "<b>d&#39;Aran" not in page and "<b>d'Aran" not in page
+    assert "Val &lt;b&gt;d&#39;Aran&lt;/b&gt; &amp; around" in page
+
+
+def test_page_json_and_csv_hold_the_same_numbers(report, page, summary):
+    indicators = json.loads((report / "indicators.json").read_text(encoding="utf-8"))
+    species = pd.read_csv(report / "species.csv")
+    assert indicators["indicators"]["gamma"]["value"] == int(species["present"].sum())
+    assert indicators["indicators"]["alpha_expected"]["value"] == pytest.approx(
+        species["mean_probability"].sum(), rel=1e-9
+    )
+    assert indicators["indicators"]["gamma_lower"]["value"] == pytest.approx(
+        species["max_probability"].sum(), rel=1e-9
+    )
+    assert [row["species"] for row in indicators["species"]] == list(species["species"])
+    for column in ("mean_probability", "max_probability", "expected_area_km2"):
+        assert [row[column] for row in indicators["species"]] == pytest.approx(list(species[column]))
+    assert indicators["region"]["n_cells"] == summary.n_cells
+
+    tables = Page(page).tables
+    diversity = next(table for table in tables if table[0] == ["Measure", "Value", "What it says"])
+    shown = {row[0].split(" (")[0]: row[1] for row in diversity[1:]}
+    for name, label, digits in (
+        ("gamma", "Species of the region", 0),
+        ("beta_whittaker", "Whittaker beta", 2),
+        ("shannon", "Shannon index of the region", 2),
+        ("hill_2", "Hill number of order 2", 1),
+    ):
+        assert shown[label] == f"{indicators['indicators'][name]['value']:.{digits}f}"
+    every = next(table for table in tables if len(table) > 30 and table[0][0] == "Species")
+    by_name = species.set_index("species")
+    for row in every[1:]:
+        assert row[2] == text.probability(float(by_name.loc[row[0], "mean_probability"]))
+        assert row[4] == text.sensible(float(by_name.loc[row[0], "expected_area_km2"]))
+        assert row[5] == str(by_name.loc[row[0], "n_cells_present"])
+
+
+def test_cells_file_sums_to_the_area_and_mean_richness_of_the_indicators(report, summary):
+    cells = gpd.read_parquet(report / "cells.geoparquet")
+    assert len(cells) == summary.n_cells
+    assert cells["area_km2"].sum() == pytest.approx(summary.value("cell_area_km2"))
+    mean = (cells["richness"] * cells["area_km2"]).sum() / cells["area_km2"].sum()
+    assert mean == pytest.approx(summary.value("alpha_expected"), rel=1e-6)
+
+
+def test_command_of_the_methods_section_makes_the_same_numbers(report, atlas, tmp_path):
+    area = regions.region_from_geojson(json.loads((report / "area.geojson").read_text(encoding="utf-8")))
+    build_report(atlas, area, tmp_path, formats=("json", "csv"))
+    again = json.loads((tmp_path / "indicators.json").read_text(encoding="utf-8"))
+    first = json.loads((report / "indicators.json").read_text(encoding="utf-8"))
+    assert again["indicators"] == first["indicators"]
+    assert (tmp_path / "species.csv").read_bytes() == (report / "species.csv").read_bytes()
+
+
+def test_flags_carry_their_source_and_date(page):
+    assert 'title="EU Habitats Directive (simulated, 2026-01-01)"' in page
+    assert "Habitats Directive II, IV" in page
+    assert "Source: Simulated niches, in the atlas of 2026-01-01" in page
+
+
+def test_model_card_scores_stand_beside_those_of_the_baselines(page):
+    tables = [table for table in Page(page).tables if table[0][0] == "Model"]
+    assert len(tables) == 1
+    (head, shipped, grid) = tables[0]
+    assert head == [
+        "Model",
+        "AUC",
+        "Average precision",
+        "Sample F1",
+        "Calibration error, raw",
+        "Calibration error, calibrated",
+    ]
+    assert shipped == ["formula (shipped)", "0.988", "0.500", "0.432", "0.0213", "0.0012"]
+    assert grid[:2] == ["grid", "0.876"] or grid[:2] == ["grid", "0.877"]
+    assert "https://doi.org/10.1234/made.up" in page
+
+
+def test_atlas_without_scores_says_so_and_shows_none(simulated_atlas, region, tmp_path):
+    build_report(simulated_atlas, region, tmp_path, formats=("html",))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "holds no cross-validation" in page
+    assert "not on the model card of this atlas" in page
+    assert len(Page(page).images) == 6
+
+
+def test_simulated_atlas_is_called_simulated_on_the_cover(page):
+    assert "Simulated atlas: Simulated from a formula for tests" in page
+
+
+def test_date_version_and_permalink_are_shown(page, atlas):
+    assert "4 March 2026 at 05:06 UTC" in page
+    assert atlas.store.version in page
+    assert 'href="http://localhost:8501/region?atlas=x&amp;y=1"' in page
+
+
+def test_permalink_that_is_no_web_address_is_left_out(atlas, region, tmp_path):
+    build_report(atlas, region, tmp_path, formats=("html",), permalink="javascript:alert(1)")
+    assert "javascript:" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_pdf_has_pages_with_place_date_and_number(report):
+    read = subprocess.run(
+        ["pdftotext", "-layout", str(report / "report.pdf"), "-"], capture_output=True, text=True
+    )
+    if read.returncode:
+        pytest.skip("pdftotext is not installed")
+    pages = read.stdout.split("\f")[:-1]
+    assert len(pages) >= 5
+    assert "One-page answer" in pages[0] and "species in the region" in pages[0]
+    for number, words in enumerate(pages[1:], start=2):
+        assert "Simulated Pyrenees" in words.splitlines()[0]
+        assert "4 March 2026" in words
+        assert re.search(rf"\b{number} ?/ ?{len(pages)}\b", words)
+
+
+def test_region_smaller_than_a_cell_gets_a_whole_report(atlas, tmp_path):
+    tiny = regions.region_from_geometry(shapely.Point(1.0, 42.6).buffer(0.001), "A garden")
+    build_report(atlas, tiny, tmp_path, formats=("html", "json", "geoparquet", "geotiff"))
+    assert len(gpd.read_parquet(tmp_path / "cells.geoparquet")) == 1
+    notes = json.loads((tmp_path / "indicators.json").read_text(encoding="utf-8"))["region"]["notes"]
+    assert any("cell" in note for note in notes)
+    with rasterio.open(tmp_path / "maps" / "richness.tif") as raster:
+        assert len(np.unique(raster.read(1)[np.isfinite(raster.read(1))])) == 1
+
+
+def test_region_outside_the_atlas_writes_nothing(atlas, tmp_path):
+    away = regions.region_from_geometry(shapely.box(20.0, 50.0, 21.0, 51.0), "Elsewhere")
+    with pytest.raises(NoDataInRegionError):
+        build_report(atlas, away, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_rule_gets_one_sentence_and_writes_nothing(atlas, region, tmp_path):
+    with pytest.raises(RuleError, match=r'The rule is "magic", expected one of sse, threshold'):
+        build_report(atlas, region, tmp_path / "out", rule="magic")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_format_gets_one_sentence(atlas, region, tmp_path):
+    with pytest.raises(ReportError, match=r'The report format is "docx", expected some of html, pdf'):
+        build_report(atlas, region, tmp_path / "out", formats=("html", "docx"))
+    with pytest.raises(ReportError, match="No report format was asked for"):
+        build_report(atlas, region, tmp_path / "out", formats=())
+
+
+def test_each_format_alone_writes_its_files_and_the_manifest(atlas, region, tmp_path):
+    for form in ("csv", "json", "geojson", "geoparquet", "geotiff"):
+        written = build_report(atlas, region, tmp_path / form, formats=(form,))
+        names = [path.relative_to(tmp_path / form).as_posix() for path in written]
+        assert sorted(names) == sorted([*FORMAT_FILES[form], "MANIFEST.sha256"])
+        assert all(path.is_file() for path in written)
+
+
+def test_without_pdf_libraries_the_page_is_written_and_a_sentence_says_so(
+    atlas, region, tmp_path, monkeypatch
+):
+    plain_import = builtins.__import__
+
+    def no_weasyprint(name, *args, **kwargs):
+        if name.startswith("weasyprint"):
+            raise OSError("cannot load library 'libpango-1.0-0'")
+        return plain_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", no_weasyprint)
+    notes: list[str] = []
+    written = build_report(atlas, region, tmp_path, formats=("html", "pdf"), on_note=notes.append)
+    assert [path.name for path in written] == ["report.html", "MANIFEST.sha256"]
+    assert len(notes) == 1 and notes[0].startswith("The PDF could not be made")
+    assert "libpango" in notes[0]
+    with pytest.raises(ReportError, match=r"print report\.html from a browser"):
+        build_report(atlas, region, tmp_path / "pdf", formats=("pdf",))
+
+
+def test_report_that_fails_half_way_keeps_the_earlier_one(atlas, region, tmp_path, monkeypatch):
+    build_report(atlas, region, tmp_path, formats=("csv",))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full_disk(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(render, "render_html", full_disk)
+    with pytest.raises(ReportError, match="is full; free some space"):
+        build_report(atlas, region, tmp_path, formats=("csv", "html"), rule="threshold")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_file_stem_holds_place_atlas_and_date_in_plain_letters(atlas):
+    place = regions.region_from_geometry(VALLEY, "Sierra de Béjar / Ávila")
+    assert report_stem(atlas, place, CREATED) == "sierra-de-bejar-avila-simulated-pyrenees-2026-03-04"
+
+
+def test_zip_holds_the_report_and_its_manifest(report, tmp_path):
+    import zipfile
+
+    archive = folder.zip_folder(report, tmp_path / "report.zip")
+    with zipfile.ZipFile(archive) as bundle:
+        assert set(bundle.namelist()) == {*folder.read_manifest(report), "MANIFEST.sha256"}
+        assert bundle.testzip() is None
+
+
+# Numbers in words ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (0.01234, "0.0123"),
+        (3.14159, "3.14"),
+        (56.78, "56.8"),
+        (1234.5, f"1{NARROW}234"),
+        (float("nan"), "–"),
+        (None, "–"),
+    ],
+)
+def test_numbers_have_sensible_digits(value, shown):
+    assert text.sensible(value) == shown
+
+
+def test_small_probability_is_not_shown_as_nought():
+    assert text.probability(0.004) == f"<{NARROW}0.01"
+    assert text.probability(0.0) == "0.00"
+
+
+def test_shipped_model_is_the_row_marked_so():
+    assert card.shipped_model(
+        {"validation": {"results": [{"model": "grid"}, {"model": "shipped: 2 × a"}]}}
+    ) == ("shipped: 2 × a")
+    assert card.shipped_model({}) == ""
+    assert card.shown_model("shipped: 2 × a") == "2 × a (shipped)"
+
+
+# The command line ---------------------------------------------------------------------------------------
+
+
+def test_command_writes_a_report_and_names_its_files(simulated_atlas_folder, region, tmp_path, capsys):
+    (tmp_path / "area.geojson").write_text(json.dumps(region.to_geojson()), encoding="utf-8")
+    arguments = ["report", "--region", str(tmp_path / "area.geojson"), "--out", str(tmp_path / "out")]
+    arguments += ["--model", str(simulated_atlas_folder), "--rule", "threshold", "--t", "0.3"]
+    assert main([*arguments, "--formats", "json,csv"]) == 0
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == [
+        "habitats.csv",
+        "indicators.json",
+        "species.csv",
+        "MANIFEST.sha256",
+    ]
+    indicators = json.loads((tmp_path / "out" / "indicators.json").read_text(encoding="utf-8"))
+    assert indicators["rule"] == {
+        "name": "threshold",
+        "options": {"t": 0.3},
+        "text": "present where the probability is at least 0.3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--rule", "magic"], 'The rule is "magic"'),
+        (["--formats", "docx"], 'The report format is "docx"'),
+        (["--model", "/nowhere"], "no atlas"),
+        (["--region", "/nowhere.geojson"], "/nowhere.geojson"),
+    ],
+)
+def test_command_exits_2_with_one_sentence_on_bad_input(
+    simulated_atlas_folder, region, tmp_path, capsys, change, sentence
+):
+    (tmp_path / "area.geojson").write_text(json.dumps(region.to_geojson()), encoding="utf-8")
+    arguments = ["report", "--region", str(tmp_path / "area.geojson"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--model", str(simulated_atlas_folder), *change]) == 2
+    said = capsys.readouterr().err.strip()
+    assert sentence in said and "Traceback" not in said and "\n" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_takes_a_named_place():
+    from sdm_core.commands.report import read_region_argument
+
+    assert read_region_argument("place:Pyrenees").name == "Pyrenees"
+    with pytest.raises(RegionError):
+        read_region_argument("place:Nowhere at all")

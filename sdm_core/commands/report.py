@@ -35,6 +35,9 @@ def add_arguments(subparsers: Any) -> None:
         metavar="RULE",
         help=f"from probabilities to species sets (default: {config.DEFAULT_RULE})",
     )
+    parser.add_argument("--t", type=float, default=None, help="threshold of the rule threshold")
+    parser.add_argument("--k", type=float, default=None, help="species per cell, for top_k and average_k")
+    parser.add_argument("--score", default=None, help="what max_exp maximises: f1 or jaccard")
     parser.add_argument(
         "--formats",
         default=None,
@@ -60,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         rule=args.rule,
         formats=formats,
+        **{name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None},
         on_note=lambda note: print(note, file=sys.stderr),
     ):
         print(path)

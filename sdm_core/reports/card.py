@@ -112,12 +112,15 @@ def results(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def shipped_model(card: Mapping[str, Any]) -> str:
-    """Name of the shipped model in the cross-validation; empty when the card does not say which it is."""
-    validation = card.get("validation")
-    inside = validation if isinstance(validation, Mapping) else {}
-    name = first(inside, "shipped", "shipped_model") or first(card, "shipped_model", "shipped", "model_name")
+    """Name of the shipped model in the cross-validation ("shipped: …"); empty when no row is marked so."""
     names = [str(row.get("model")) for row in results(card)]
-    return str(name) if name is not None and str(name) in names else ""
+    return next((name for name in names if name.lower().startswith("shipped")), "")
+
+
+def shown_model(name: str) -> str:
+    """A model's name for readers: the mark of the shipped one follows it."""
+    head, separator, rest = name.partition(": ")
+    return f"{rest} (shipped)" if separator and head.lower() == "shipped" else name
 
 
 #: Scores shown in the report, in order: key on the card, heading, decimals.
@@ -149,8 +152,7 @@ def score_tables(card: Mapping[str, Any]) -> list[dict[str, Any]]:
                     {
                         "shipped": str(row.get("model")) == shipped,
                         "cells": [
-                            str(row.get("model"))
-                            + (" (shipped)" if str(row.get("model")) == shipped else ""),
+                            shown_model(str(row.get("model"))),
                             *(text.decimal(row.get(key), digits) for key, _, digits in shown),
                         ],
                     }

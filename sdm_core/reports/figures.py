@@ -94,7 +94,7 @@ def cell_map(
 
     `polygons` shapely hexagons in longitude, latitude; `values` one number per hexagon, NaN where there is
     none; `outline` the region; `label` quantity and unit for the legend; `credit` the line of sources below
-    the map; `logarithmic` draws powers of ten evenly (values below 1 are drawn as 1). With `empty_label`, cells
+    the map; `logarithmic` draws powers of ten evenly (1 for values below). With `empty_label`, cells
     without a value are drawn white and named so; without it they are left out, and the legend calls bare land
     "no prediction". `aspect_range` bounds width over height of the map.
     """

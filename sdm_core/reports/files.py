@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import rasterio
 import rasterio.shutil
-from rasterio.transform import from_origin
 
 from sdm_core import regions
 
@@ -45,9 +44,14 @@ def without_nan(value: Any) -> Any:
 
 
 def write_indicators(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `indicators.json`: UTF-8, indented, no NaN (an undefined number is null)."""
-    text = json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Write `indicators.json`: UTF-8, no NaN (an undefined number is null), one species per line."""
+    plain = without_nan(content)
+    species = plain.pop("species", [])
+    head = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+    rows = ",\n    ".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in species)
+    lines = f"\n    {rows}\n  " if species else ""
+    comma = "," if plain else ""
+    path.write_text(f'{head}{comma}\n  "species": [{lines}]\n}}\n', encoding="utf-8")
 
 
 def write_species(path: Path, table: pd.DataFrame) -> None:
@@ -133,7 +137,7 @@ def write_rasters(
     longitude = (first_column + np.arange(width) + 0.5) * size
     latitude = (first_row - np.arange(height) - 0.5) * size
     rows = _rows_of_pixels(cells, longitude, latitude, resolution)
-    transform = from_origin(first_column * size, first_row * size, size, size)
+    transform = rasterio.Affine(size, 0.0, first_column * size, 0.0, -size, first_row * size)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (values, unit) in layers.items():
