@@ -6,6 +6,7 @@ import io
 import json
 import stat
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -24,11 +25,15 @@ def geojson(geometry: shapely.Geometry | dict, **members: object) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": [feature], **members}).encode()
 
 
-def geopackage(folder: Path, layers: dict[str, list[shapely.Geometry]], crs: str | None = "EPSG:4326") -> Path:
+def geopackage(
+    folder: Path, layers: dict[str, list[shapely.Geometry]], crs: str | None = "EPSG:4326"
+) -> Path:
     """A GeoPackage with one layer per entry."""
     path = folder / "region.gpkg"
     for name, shapes in layers.items():
-        geopandas.GeoDataFrame(geometry=shapes, crs=crs).to_file(path, layer=name, driver="GPKG")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'crs' was not provided")
+            geopandas.GeoDataFrame(geometry=shapes, crs=crs).to_file(path, layer=name, driver="GPKG")
     return path
 
 
@@ -41,14 +46,18 @@ def zip_of(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def shapefile_parts(folder: Path, shapes: list[shapely.Geometry], crs: str | None = "EPSG:4326") -> dict[str, bytes]:
+def shapefile_parts(
+    folder: Path, shapes: list[shapely.Geometry], crs: str | None = "EPSG:4326"
+) -> dict[str, bytes]:
     """The files of a shapefile by suffix."""
     frame = geopandas.GeoDataFrame({"id": range(len(shapes))}, geometry=shapes, crs=crs)
     frame.to_file(folder / "park.shp", driver="ESRI Shapefile")
     return {path.suffix: path.read_bytes() for path in folder.glob("park.*")}
 
 
-def zipped_shapefile(folder: Path, shapes: list[shapely.Geometry], crs: str | None, leave_out: str = "") -> bytes:
+def zipped_shapefile(
+    folder: Path, shapes: list[shapely.Geometry], crs: str | None, leave_out: str = ""
+) -> bytes:
     """A zipped shapefile in a folder of the archive, without the part named by its suffix."""
     parts = shapefile_parts(folder, shapes, crs)
     return zip_of({f"data/park{suffix}": content for suffix, content in parts.items() if suffix != leave_out})

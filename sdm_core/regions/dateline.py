@@ -38,8 +38,9 @@ def _unwrap(ring: NDArray[np.float64], longest_edge_deg: float) -> tuple[NDArray
     if abs(turn) < 180.0:
         return unwrapped, False
     pole = 90.0 if ring[:, 1].mean() >= 0 else -90.0
-    cap = np.array([[longitudes[-1], pole], [longitudes[0], pole], unwrapped[0]])
-    return np.vstack([unwrapped, cap]), True
+    along_pole = np.linspace(longitudes[-1], longitudes[0], 9)  # short edges, so that none looks like a jump
+    cap = np.column_stack([along_pole, np.full(len(along_pole), pole)])
+    return np.vstack([unwrapped, cap, unwrapped[:1]]), True
 
 
 def crosses_date_line(polygon: shapely.Polygon, longest_edge_deg: float = LONGEST_EDGE_DEG) -> bool:

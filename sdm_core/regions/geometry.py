@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 
@@ -16,8 +17,8 @@ from sdm_core.regions.dateline import polygon_parts, split_at_date_line
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
-#: Self-crossings above which an outline is refused: repairing it would take minutes and mean nothing.
-MAX_SELF_CROSSINGS = 100_000
+#: Self-crossings above which an outline is refused: repairing it would take long and mean nothing.
+MAX_SELF_CROSSINGS = 20_000
 #: Edges longer than this are cut before a geodesic area is taken, so that an edge stays the straight line
 #: on the longitude-latitude plane that every map and GeoJSON file means.
 _AREA_SEGMENT_DEG = 0.5
@@ -83,7 +84,10 @@ def clean_geometry(
     flat = shapely.force_2d(geometry)
     polygons, notes = _polygons_only(flat)
     _check_coordinates(shapely.get_coordinates(polygons), declared_crs)
+    _refuse_tangles(polygons)
     polygons, simplified = _within_vertex_limit(polygons)
+    if simplified:
+        _refuse_tangles(polygons)
     notes += simplified
     pieces: list[shapely.Polygon] = []
     for polygon in polygons:
@@ -160,35 +164,37 @@ def _check_coordinates(coordinates: NDArray[np.float64], declared_crs: str) -> N
 
 
 def _within_vertex_limit(polygons: list[shapely.Polygon]) -> tuple[list[shapely.Polygon], list[str]]:
-    """Douglas-Peucker with a growing tolerance until the vertex limit holds.
+    """Polygons simplified (Douglas-Peucker, growing tolerance) until the vertex limit holds, and how far.
 
-    The note gives the summed tolerance.
+    Rings are simplified as lines: on polygons GEOS would also repair each result, which can take minutes.
     """
     n_before = int(shapely.get_num_coordinates(polygons).sum())
     if n_before <= config.MAX_REGION_VERTICES:
         return polygons, []
     bounds = shapely.total_bounds(polygons)
-    extent_deg = float(max(bounds[2] - bounds[0], bounds[3] - bounds[1]))
-    tolerance_deg, summed_deg = extent_deg * 2e-6, 0.0
-    kept = np.asarray(polygons, dtype=object)
-    while int(shapely.get_num_coordinates(kept).sum()) > config.MAX_REGION_VERTICES:
-        smaller = shapely.simplify(kept, tolerance_deg, preserve_topology=False)
-        smaller = smaller[~shapely.is_empty(smaller)]
+    tolerance_deg, summed_deg = float(max(bounds[2] - bounds[0], bounds[3] - bounds[1])) * 2e-6, 0.0
+    rings, owners = shapely.get_rings(polygons, return_index=True)
+    while int(shapely.get_num_coordinates(rings).sum()) > config.MAX_REGION_VERTICES:
+        smaller = shapely.simplify(rings, tolerance_deg, preserve_topology=False)
+        kept = shapely.get_num_coordinates(smaller) >= 4
+        if not kept.any():
+            raise RegionError(
+                f"The region's {n_before:,} vertices in {len(polygons):,} parts cannot be brought under "
+                f"{config.MAX_REGION_VERTICES:,}; merge or simplify them before uploading."
+            )
+        rings, owners = smaller[kept], owners[kept]
         summed_deg += tolerance_deg
         tolerance_deg *= 4
-        if not len(smaller):
-            raise RegionError(
-                f"The region has {len(kept):,} parts too small to keep within "
-                f"{config.MAX_REGION_VERTICES:,} vertices; "
-                "merge or simplify them before uploading."
-            )
-        kept = smaller
-    n_after = int(shapely.get_num_coordinates(kept).sum())
-    note = (
+    order = np.flatnonzero(np.diff(owners, prepend=-1, append=-2))
+    simplified = [
+        shapely.Polygon(rings[start], list(rings[start + 1 : end]))
+        for start, end in itertools.pairwise(order)
+    ]
+    n_after = int(shapely.get_num_coordinates(simplified).sum())
+    return simplified, [
         f"The outline was simplified from {n_before:,} to {n_after:,} vertices; "
         f"it moved by at most {summed_deg * 111_320:,.1f} m."
-    )
-    return [part for piece in kept for part in _flatten(piece)], [note]
+    ]
 
 
 def _estimated_crossings(polygon: shapely.Polygon) -> float:
@@ -204,14 +210,18 @@ def _estimated_crossings(polygon: shapely.Polygon) -> float:
     return n_crossed / (len(some) * len(others)) * len(ends) ** 2 / 2
 
 
-def _repair(polygons: list[shapely.Polygon]) -> tuple[list[shapely.Polygon], list[str]]:
+def _refuse_tangles(polygons: list[shapely.Polygon]) -> None:
     for polygon in polygons:
         crossings = _estimated_crossings(polygon) if shapely.get_num_coordinates(polygon) > 500 else 0.0
         if crossings > MAX_SELF_CROSSINGS:
+            often = f"about {crossings:,.0f}" if crossings < 1e6 else "more than a million"
             raise RegionError(
-                f"The outline crosses itself about {crossings:,.0f} times, so it has no inside; "
+                f"The outline crosses itself {often} times, so it has no inside; "
                 "check the order of its points and export it again."
             )
+
+
+def _repair(polygons: list[shapely.Polygon]) -> tuple[list[shapely.Polygon], list[str]]:
     valid = shapely.is_valid(polygons)
     if valid.all():
         return polygons, []
@@ -220,7 +230,7 @@ def _repair(polygons: list[shapely.Polygon]) -> tuple[list[shapely.Polygon], lis
     before_km2 = after_km2 = 0.0
     repaired: list[shapely.Polygon] = []
     for polygon in broken:
-        fixed = polygon_parts(shapely.make_valid(polygon))
+        fixed = polygon_parts(shapely.make_valid(polygon, method="structure", keep_collapsed=False))
         before_km2 += geodesic_area_km2(polygon) if polygon.area > 0 else 0.0
         after_km2 += sum(geodesic_area_km2(part) for part in fixed)
         repaired += fixed

@@ -117,7 +117,10 @@ def region_from_geojson(obj: Mapping[str, Any] | str, name: str = "Region", sour
 
 def region_from_features(obj: Any, name: str, source: str, crs: str | None = None) -> Region:
     """`region_from_geojson` for parsed JSON, with the CRS to use instead of the one it names."""
-    geometries, properties = _geometries_of(obj)
+    try:
+        geometries, properties = _geometries_of(obj)
+    except RecursionError as error:
+        raise RegionError(f"'{name}' {_NO_GEOJSON}: it is nested too deep; export it again.") from error
     if not geometries:
         raise RegionError(f"'{name}' {_NO_GEOJSON}: it has no features; draw or export the polygon again.")
     notes: list[str] = []
@@ -224,7 +227,8 @@ def _geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]
             "is expected."
         )
     try:
-        return [shape(dict(obj))], {}
+        with np.errstate(invalid="ignore"):  # NaN is looked for, and told, later
+            return [shape(dict(obj))], {}
     except (
         ValueError,
         TypeError,
@@ -234,6 +238,11 @@ def _geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]
         RecursionError,
         shapely.GEOSException,
     ) as error:
+        if any(word in json.dumps(obj.get("coordinates")) for word in ("NaN", "Infinity")):
+            raise RegionError(
+                "Some of the region's coordinates are not numbers; "
+                "export the polygon again without empty vertices."
+            ) from error
         raise RegionError(
             f"The coordinates of the {kind[:40]} cannot be read ({_first_line(error)}); export the polygon "
             "again."
@@ -257,7 +266,7 @@ def region_from_point(
         )
     if not 0 < radius_km <= MAX_RADIUS_KM:
         raise RegionError(
-            f"The radius {radius_km} km is out of range; give more than 0 and at most {MAX_RADIUS_KM:,.0f} "
+            f"The radius {radius_km:g} km is out of range; give more than 0 and at most {MAX_RADIUS_KM:,.0f} "
             "km."
         )
     azimuths = np.linspace(360.0, 0.0, 129)
