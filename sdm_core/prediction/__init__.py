@@ -10,15 +10,18 @@ from sdm_core.prediction.code import LARGEST_CODE_ERROR, ProbabilityRangeError, 
 from sdm_core.prediction.derive import NO_SPECIES_CUT
 from sdm_core.prediction.exchange import EXCHANGE_FILE, open_unpacked, pack, unpack
 from sdm_core.prediction.observed import observation_densities
+from sdm_core.prediction.points import APPLICABILITY_LAYER, PointsFileError, probabilities_at, read_points
 from sdm_core.prediction.store import PredictionStore, RegionSums
 from sdm_core.prediction.write import StoreContent, write_store
 
 __all__ = [
+    "APPLICABILITY_LAYER",
     "CARD_FILE",
     "EXCHANGE_FILE",
     "LARGEST_CODE_ERROR",
     "MANIFEST_FILE",
     "NO_SPECIES_CUT",
+    "PointsFileError",
     "PredictionStore",
     "ProbabilityRangeError",
     "RegionSums",
@@ -28,6 +31,8 @@ __all__ = [
     "observation_densities",
     "open_unpacked",
     "pack",
+    "probabilities_at",
+    "read_points",
     "unpack",
     "verify_manifest",
     "write_atlas",

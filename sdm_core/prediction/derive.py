@@ -108,7 +108,9 @@ def cell_layers(codes: NDArray[np.uint8]) -> CellLayers:
         offset = (np.arange(n_rows, dtype=np.int32) << 8)[:, None]
         counts = np.bincount((codes[rows] + offset).ravel(), minlength=n_rows << 8).reshape(n_rows, 256)
         as_float = counts.astype(np.float64)
-        squares, entropies, square_probabilities = (as_float @ values for values in per_code)
+        squares, entropies, square_probabilities = (
+            np.einsum("ij,j->i", as_float, values) for values in per_code
+        )
         square_sum = squares.astype(np.int64)  # sums of integers below 2^53: exact
         total = squares / SQUARE_OF_MAX_CODE
         richness[rows] = total

@@ -85,7 +85,7 @@ def steps(
         else:
             candidates = np.flatnonzero(known)
             n_nearest = min(_CANDIDATES, n_known)
-            distance, nearest = cKDTree(points[candidates]).query(points[rows], n_nearest)
+            distance, nearest = cKDTree(points[candidates]).query(points[rows], n_nearest, workers=-1)
             found.append(Step(rows, _nearest_first(distance**2, candidates[nearest], tie, check)))
         known[rows] = True
     return found
