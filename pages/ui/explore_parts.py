@@ -53,11 +53,13 @@ def choose_species(atlas: Atlas) -> int:
     labels = resources.species_labels(atlas.name, atlas.store.version)
     names = list(labels)
     species = state.settle_choice("species", names, default_species(atlas), "unknown_species", str)
+    on_map = species if state.view().layer == "species" else None
     st.selectbox(
         say("find_species"),
         names,
+        index=None,
         format_func=labels.__getitem__,
-        key=state.fill("species_picker", species),
+        key=state.fill("species_picker", on_map),
         on_change=_species_chosen,
         help=say("find_species_help"),
         placeholder=say("species_placeholder"),

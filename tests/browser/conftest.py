@@ -1,0 +1,136 @@
+"""One server and one Chromium for all browser tests; a screenshot of every failure.
+
+The server shows the shipped atlases where they are installed, otherwise the simulated one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdm_core import config
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-background-networking",
+]
+#: Shared machines draw maps in software: waits are limits, not expectations.
+TIMEOUT_MS = 60_000
+SHIPPED = config.ASSETS_DIR / "atlases"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def atlases(simulated_atlas_folder: Path) -> tuple[Path, list[str]]:
+    """Folder of the atlases the server shows, and their names."""
+    names = sorted(
+        folder.name for folder in SHIPPED.glob("*/") if (folder / "predictions.zarr.zip").is_file()
+    )
+    if names:
+        return SHIPPED, names
+    return simulated_atlas_folder.parent, [simulated_atlas_folder.name]
+
+
+@pytest.fixture(scope="session")
+def server(atlases: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a running app, on a free port, with a cache of its own."""
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}; set CHROMIUM to its path")
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "FLORASCOPE_ATLASES": str(atlases[0]),
+        "FLORASCOPE_CACHE": str(tmp_path_factory.mktemp("browser-cache")),
+    }
+    log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+", encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    process = subprocess.Popen(command, cwd=config.ROOT_DIR, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for_health(f"{address}/florascope/health", process, log)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+def _wait_for_health(address: str, process: subprocess.Popen[bytes], log) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    log.seek(0)
+    pytest.fail(f"the server did not answer at {address}:\n{log.read()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def chromium(server: str):
+    """A headless Chromium with WebGL in software."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, request: pytest.FixtureRequest):
+    """A fresh page; its test fails when anything was asked of another machine than this one."""
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, accept_downloads=True)
+    context.set_default_timeout(TIMEOUT_MS)
+    opened = context.new_page()
+    elsewhere: list[str] = []
+
+    def note(asked) -> None:
+        if not asked.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")):
+            elsewhere.append(asked.url)
+
+    context.on("request", note)
+    opened.on("websocket", lambda socket: note(socket))
+    yield opened
+    report = getattr(request.node, "report", None)
+    if report is not None and report.failed:
+        SCREENSHOTS.mkdir(exist_ok=True)
+        opened.screenshot(path=SCREENSHOTS / f"{request.node.name}.png", full_page=True)
+    context.close()
+    assert not elsewhere, f"requests left this machine: {elsewhere}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    outcome = yield
+    result = outcome.get_result()
+    if result.when == "call":
+        item.report = result
