@@ -14,6 +14,7 @@ import pandas as pd
 from sdm_core.config import ASSETS_DIR
 from sdm_core.errors import OccurrenceError, UnknownSpeciesError
 from sdm_core.occurrences import Occurrences, parse_name
+from sdm_core.occurrences.reading import read_table, require_column
 
 #: Columns of a species table, in order.
 SPECIES_COLUMNS = (
@@ -137,30 +138,42 @@ def _integer(text: str) -> int | None:
     return int(text) if text.strip().isdigit() else None
 
 
-def read_gbif_names(path: Path) -> pd.DataFrame:
-    """GBIF keys of names: columns species, gbif_key, family, accepted_species; only names matched as species.
+def read_gbif_names(paths: Path | Sequence[Path]) -> pd.DataFrame:
+    """GBIF keys of names: columns species, gbif_key, family, accepted_species; earlier files win.
+
+    Reads tables of GBIF name matches (originalName, key, rank, matchType, family, species) and species lists
+    with GBIF columns (GBIF_species_id, GBIF_species_name, GBIF_family_name). Only keys of species are taken.
 
     Raises:
-        OccurrenceError: when the file has other columns.
+        OccurrenceError: when a file is absent or has other columns.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    needed = ["originalName", "key", "rank", "family", "species", "matchType"]
-    absent = [column for column in needed if column not in table.columns]
-    if absent:
-        raise OccurrenceError(
-            f"{Path(path).name} has no column '{absent[0]}'; a table of GBIF matches was expected."
-        )
-    # A match to a genus only is the key of the genus, not of the species: its family holds, its key does not.
-    exact = (table["rank"] == "SPECIES") & table["matchType"].isin(["EXACT", "FUZZY"])
-    keys = pd.to_numeric(table["key"].where(exact), errors="coerce").astype("Int64")
+    files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    parts = [_gbif_names_of(file) for file in files]
+    return pd.concat(parts, ignore_index=True).drop_duplicates("species")
+
+
+def _gbif_names_of(file: Path) -> pd.DataFrame:
+    """The names of one file."""
+    table = read_table(file)
+    if "GBIF_species_id" in table.columns and "GBIF_species_name" in table.columns:
+        family = table["GBIF_family_name"] if "GBIF_family_name" in table.columns else ""
+        keys = table["GBIF_species_id"]
+        names, accepted = table["GBIF_species_name"], table["GBIF_species_name"]
+    else:
+        for column in ("originalName", "key", "rank", "matchType", "family", "species"):
+            require_column(table, [column], "GBIF matches of names", file.name)
+        # Where only the genus was matched, the key is that of the genus: the family holds, the key does not.
+        exact = (table["rank"] == "SPECIES") & table["matchType"].isin(["EXACT", "FUZZY"])
+        family, keys = table["family"], table["key"].where(exact)
+        names, accepted = table["originalName"], table["species"].where(exact, "")
     return pd.DataFrame(
         {
-            "species": [parse_name(name).species or name for name in table["originalName"]],
-            "gbif_key": keys,
-            "family": table["family"],
-            "accepted_species": table["species"].where(exact, ""),
+            "species": [parse_name(name).species or name for name in names],
+            "gbif_key": pd.to_numeric(keys, errors="coerce").astype("Int64"),
+            "family": family,
+            "accepted_species": accepted,
         }
-    ).drop_duplicates("species")
+    )
 
 
 @lru_cache(maxsize=1)
@@ -175,7 +188,7 @@ def species_table(
     *,
     species: Sequence[str] | None = None,
     n_cells: Mapping[str, int] | None = None,
-    gbif_names: Path | None = None,
+    gbif_names: Path | Sequence[Path] | None = None,
     policy_folder: Path | None = None,
 ) -> pd.DataFrame:
     """One row per species with the columns `SPECIES_COLUMNS`; `species_id` counts from 0 in the order given.
@@ -193,7 +206,7 @@ def species_table(
         occurrences: cleaned records.
         species: names and order of the rows; all species of the occurrences in alphabetical order by default.
         n_cells: number of cells per species, where other than the source's places (site, else coordinates).
-        gbif_names: table of GBIF matches, such as that of EU-Forest's names.
+        gbif_names: tables of GBIF matches, see `read_gbif_names`.
         policy_folder: folder with the policy lists.
 
     Raises:

@@ -111,6 +111,18 @@ def test_ascii_grids_are_read_with_a_given_crs(tmp_path):
     assert np.isnan(stack.values[0, 1, 1]) and stack.values[1, 1, 1] == 5
 
 
+def test_a_prj_file_beside_an_ascii_grid_gives_its_crs(tmp_path):
+    path = write_asc(tmp_path / "slope.asc", "1 2 3\n4 5 6\n")
+    path.with_suffix(".prj").write_text(WGS84.to_wkt(version="WKT1_ESRI"))
+    assert read_stack(tmp_path).crs.is_geographic
+
+
+def test_layers_of_the_same_name_are_told_apart_by_file(tmp_path):
+    for year in ("1990", "2020"):
+        write_tif(tmp_path / f"forest{year}.tif", np.zeros((1, 2, 2), np.float32), descriptions=("share",))
+    assert read_stack(tmp_path).names == ("forest1990_share", "forest2020_share")
+
+
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
@@ -159,6 +171,10 @@ def test_unplaced_raster_is_refused(tmp_path):
 
 def test_temperatures_in_tenths_are_recognised(tmp_path):
     path = write_tif(tmp_path / "old.tif", np.full((2, 2, 2), 200, np.int16), descriptions=("bio1", "bio4"))
+    assert read_stack(path).units == ("°C × 10", "°C × 1000")
+    # A cold country: 3.9 °C at most, told by its seasons.
+    cold = np.stack([np.full((2, 2), 39), np.full((2, 2), 8900)]).astype(np.int16)
+    path = write_tif(tmp_path / "cold.tif", cold, descriptions=("bio1", "bio4"))
     assert read_stack(path).units == ("°C × 10", "°C × 1000")
 
 

@@ -408,6 +408,18 @@ def test_bad_paths_and_options_end_in_one_sentence(tmp_path):
         read_csv(tmp_path / "two.zip")
 
 
+@pytest.mark.parametrize("kind", ["gz", "zip"])
+def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("sdm_core.occurrences.reading.MAX_TABLE_BYTES", 1000)
+    if kind == "gz":
+        (tmp_path / "t.gz").write_bytes(gzip.compress(b"0" * 1001))
+    else:
+        with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("t.csv", b"0" * 1001)
+    with pytest.raises(OccurrenceError, match="unpacks to more than"):
+        read_csv(tmp_path / f"t.{kind}")
+
+
 def test_other_encodings_are_read_when_named(tmp_path):
     path = write(tmp_path / "t.csv", "species,longitude,latitude\nAbies alba Müll.,1,42\n", "latin-1")
     assert read_csv(path, encoding="latin-1").species == ["Abies alba"]

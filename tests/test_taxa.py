@@ -154,8 +154,11 @@ def test_missing_and_wrong_lists_end_in_one_sentence(tmp_path):
     (tmp_path / "IAS_list_union_concern+gbif.csv").write_text("name\nx\n")
     with pytest.raises(OccurrenceError, match="has no column 'verbatimScientificName'"):
         read_policy_lists(tmp_path)
-    (tmp_path / "names.csv").write_text("name\nx\n")
-    with pytest.raises(OccurrenceError, match="has no column 'originalName'"):
+    (tmp_path / "names.csv").write_text("name,key\nx,1\n")
+    with pytest.raises(
+        OccurrenceError,
+        match=r"names\.csv has no column for GBIF matches of names; expected one named 'originalName'",
+    ):
         read_gbif_names(tmp_path / "names.csv")
 
 
@@ -169,6 +172,17 @@ def test_a_genus_key_is_not_taken_for_the_species(tmp_path):
     )
     assert pd.isna(table.loc["Salix una", "gbif_key"]) and table.loc["Salix altera", "gbif_key"] == 8
     assert table["family"].tolist() == ["Salicaceae", "Salicaceae"]
+
+
+def test_several_tables_of_gbif_keys_are_joined_and_the_first_wins(tmp_path):
+    header = "key,originalName,matchType,rank,family,species\n"
+    (tmp_path / "one.csv").write_text(header + "7,Salix una,EXACT,SPECIES,Salicaceae,Salix una\n")
+    (tmp_path / "two.csv").write_text(
+        "GBIF_species_id;GBIF_species_name;GBIF_family_name\n99;Salix una;X\n8;Salix altera;Salicaceae\n"
+    )
+    names = read_gbif_names([tmp_path / "one.csv", tmp_path / "two.csv"]).set_index("species")
+    assert names["gbif_key"].to_dict() == {"Salix una": 7, "Salix altera": 8}
+    assert names["family"].tolist() == ["Salicaceae", "Salicaceae"]
 
 
 def test_common_genera_are_many_unique_and_plain():

@@ -32,7 +32,7 @@ def read_stack(
     Values are float32 with NaN for nodata; scale and offset stored in the file are applied. Layers are named
     by their band description, else by the file; bioclimatic layers get their short names (`bio1` … `bio19`).
     Units come from the file, else from a table of well-known layers; temperatures are taken as °C × 10 when
-    annual mean temperature (bio1) goes beyond what °C can reach.
+    one of them goes beyond what °C can reach.
 
     Args:
         paths: a raster, a list of rasters, or a folder of them (read in natural order of their names:
@@ -153,13 +153,17 @@ def _crs_of(stored: CRS | None, given: str | None, file: Path) -> CRS:
         ) from error
 
 
+#: Layers whose values beyond these show that temperatures are stored × 10: no place on Earth has them in °C
+#: (bio4: °C × 100).
+_BEYOND_CELSIUS = {"bio1": 40.0, "bio2": 40.0, "bio4": 2600.0, "bio5": 60.0, "bio7": 90.0, "bio10": 50.0}
+
+
 def _units(names: Iterable[str], stored: Sequence[str], values: np.ndarray) -> tuple[str, ...]:
-    """Units of the file, else of well-known layers; tenths of a degree recognised by bio1, bio5 or bio10."""
+    """Units of the file, else of well-known layers, tenths of a degree told from degrees by their values."""
     names = list(names)
-    tenths = False
-    for name, highest in (("bio1", 40.0), ("bio10", 45.0), ("bio5", 60.0)):
-        if name in names:
-            layer = values[names.index(name)]
-            tenths = bool(np.isfinite(layer).any()) and float(np.nanmax(layer)) > highest
-            break
+    tenths = any(
+        bool((values[names.index(name)] > highest).any())
+        for name, highest in _BEYOND_CELSIUS.items()
+        if name in names
+    )
     return tuple(unit or unit_of(name, tenths) for name, unit in zip(names, stored, strict=True))

@@ -15,6 +15,8 @@ import pandas as pd
 
 from sdm_core.errors import OccurrenceError
 
+#: An archive may unpack to this much text.
+MAX_TABLE_BYTES = 4_000_000_000
 _BINARY_STARTS = {
     b"\x89PNG": "a picture",
     b"%PDF": "a PDF",
@@ -41,7 +43,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     content = path.read_bytes()
     try:
         if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+            with gzip.open(path) as file:
+                content = _within_limit(file.read(MAX_TABLE_BYTES + 1), path)
         elif content[:4] == b"PK\x03\x04":
             content = _only_table_in_zip(path)
     except (OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
@@ -88,9 +91,17 @@ def _only_table_in_zip(path: Path) -> bytes:
                 f"{path.name} holds {len(members)} tables ({names}); a zip with exactly one .csv, .txt or "
                 ".tsv was expected, so unpack it and give the table itself."
             )
-        if members[0].file_size > 4_000_000_000:
-            raise OccurrenceError(f"{path.name} unpacks to more than 4 GB; unpack it and give a part of it.")
-        return archive.read(members[0])
+        with archive.open(members[0]) as file:
+            return _within_limit(file.read(MAX_TABLE_BYTES + 1), path)
+
+
+def _within_limit(content: bytes, path: Path) -> bytes:
+    """The content, unless an archive holds more than a table should."""
+    if len(content) > MAX_TABLE_BYTES:
+        raise OccurrenceError(
+            f"{path.name} unpacks to more than {MAX_TABLE_BYTES / 1e9:g} GB; unpack it and give a part of it."
+        )
+    return content
 
 
 def read_table(path: Path, encoding: str = "utf-8", separator: str | None = None) -> pd.DataFrame:
