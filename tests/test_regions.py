@@ -62,6 +62,14 @@ def test_a_hole_is_kept():
     assert region.area_km2 == pytest.approx(geodesic_area_km2(outer) - geodesic_area_km2(inner))
 
 
+def test_outer_rings_run_counter_clockwise_and_holes_clockwise_as_rfc_7946_asks():
+    clockwise = shapely.Polygon(
+        [(0, 42), (0, 43), (1, 43), (1, 42)], [[(0.4, 42.4), (0.6, 42.4), (0.6, 42.6)]]
+    )
+    part = region_from_geometry(clockwise).geometry.geoms[0]
+    assert part.exterior.is_ccw and not part.interiors[0].is_ccw
+
+
 def test_height_is_dropped():
     region = region_from_geometry(shapely.Polygon([(0, 42, 900), (1, 42, 900), (1, 43, 1000)]))
     assert not region.geometry.has_z

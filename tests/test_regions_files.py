@@ -124,7 +124,8 @@ def test_kmz_is_read():
         (make.kml(""), "holds no polygon; a KML with a network link"),
         (b"<gpx></gpx>", r"is XML but not KML \(its root is <gpx>\)"),
         (b"not xml", r"'a.kml' is not KML"),
-        (b'<!DOCTYPE k [<!ENTITY a "aaa">]><kml>&a;</kml>', "defines XML entities, which KML never needs"),
+        (b'<!DOCTYPE k [<!ENTITY a "aaa">]><kml>&a;</kml>', "has a DOCTYPE, which KML never needs"),
+        ('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE k><kml/>'.encode("utf-16"), "has a DOCTYPE"),
         (
             make.kml(make.kml_polygon(PYRENEES).replace("42.7", "north")),
             "coordinates that are not 'longitude,latitude'",

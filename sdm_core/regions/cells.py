@@ -57,7 +57,6 @@ def lonlat_to_cells(longitude: ArrayLike, latitude: ArrayLike, resolution: int) 
             f"{lon[first]}, "
             f"latitude {lat[first]}); give longitude, latitude in degrees, in this order."
         )
-    lon = (lon + 180.0) % 360.0 - 180.0
     return _numpy(h3_vector.coordinates_to_cells(lat, lon, _check_resolution(resolution))).astype(np.uint64)
 
 
