@@ -1,0 +1,143 @@
+"""From a configuration to a trained model, its tables, and a whole atlas."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sdm_core import config as paths
+from sdm_core.errors import CheckpointMismatchError, ConfigurationError
+from sdm_core.evaluation import Evaluation, fit_calibration
+from sdm_core.models import load_model, save_model
+from sdm_core.pipeline.atlas import build_atlas_from
+from sdm_core.pipeline.configuration import (
+    AtlasConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OccurrencesConfig,
+    PredictionConfig,
+    SourceConfig,
+    load_config,
+)
+from sdm_core.pipeline.fitting import (
+    calibration_logits,
+    evaluate_models,
+    fit_models,
+    shipped_name,
+    shipped_view,
+)
+from sdm_core.pipeline.preparation import Prepared, prepare, read_occurrences
+
+__all__ = [
+    "AtlasConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "OccurrencesConfig",
+    "PredictionConfig",
+    "Prepared",
+    "SourceConfig",
+    "build_atlas",
+    "evaluate",
+    "load_config",
+    "prepare",
+    "read_occurrences",
+    "train",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    config: AtlasConfig,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    prepared: Prepared | None = None,
+) -> Path:
+    """Train the shipped model on all sites and calibrate it on held-out blocks; gives its folder.
+
+    The folder (by default `cache/models/NAME`) holds `model.safetensors` and `model.json`, the calibration
+    among the weights. With `resume`, a run that was stopped goes on and a finished one is kept.
+    Raises subclasses of `FlorascopeError` for data or settings that cannot be trained on.
+    """
+    data = prepared or prepare(config)
+    folder = out or paths.CACHE_DIR / "models" / config.name
+    if resume and _is_finished(folder, config, data):
+        return folder
+    logits, _ = calibration_logits(data, device)
+    calibration = fit_calibration(logits, data.presence, config.evaluation.shrinkage)
+    model = fit_models(
+        config.members,
+        data,
+        shipped_view(data, data.inputs),
+        data.presence,
+        np.arange(data.sites.n_sites),
+        folder=folder / "runs",
+        resume=resume,
+        device=device,
+    )
+    notes = {
+        "configuration": config.to_dict(),
+        "data_fingerprint": data.fingerprint,
+        "feature_specification": config.features.to_dict(),
+        "calibration": (
+            f"Platt per species on held-out {config.evaluation.blocks_deg[0]:g}° blocks, shrunk to a common "
+            f"map with strength {config.evaluation.shrinkage:g}"
+        ),
+    }
+    return save_model(model, folder, calibration.arrays(), notes, config.prediction.weights_precision)
+
+
+def evaluate(config: AtlasConfig, only: Sequence[str] | None = None, device: str = "auto") -> Evaluation:
+    """Cross-validation tables of the shipped model and the baselines.
+
+    `only` keeps the models of these names ("shipped" for the shipped one).
+    Raises `ConfigurationError` naming a model that is not in the configuration.
+    """
+    names = {"shipped": shipped_name(config), **{b.name: b.name for b in config.baselines}}
+    unknown = [name for name in only or () if name not in names and name not in names.values()]
+    if unknown:
+        raise ConfigurationError(
+            f"No model is called {unknown[0]!r} in {config.name}; there are {', '.join(names)}."
+        )
+    chosen = None if only is None else [names.get(name, name) for name in only]
+    return evaluate_models(prepare(config), chosen, device)
+
+
+def build_atlas(
+    config: AtlasConfig,
+    *,
+    out: Path | None = None,
+    evaluation: Path | None = None,
+    device: str = "auto",
+) -> Path:
+    """Build a whole atlas folder: model, predictions of every cell, species, record density, card, manifest.
+
+    `evaluation` is a file written by `evaluate`; without one the tables are made (or taken from the cache).
+    A model that is already trained on exactly this data and configuration is used as it is.
+    """
+    data = prepare(config)
+    checkpoint = train(config, resume=True, device=device, prepared=data)
+    tables = None if evaluation is None else evaluation
+    made = None if tables is not None else evaluate_models(data, None, device).to_dict()
+    folder = out or paths.ASSETS_DIR / "atlases" / config.name
+    return build_atlas_from(data, checkpoint, folder, tables=made, tables_path=tables)
+
+
+def _is_finished(folder: Path, config: AtlasConfig, data: Prepared) -> bool:
+    """Whether the folder holds the model of exactly this configuration and data."""
+    import json
+
+    try:
+        notes = load_model(folder, data.species, data.features.names).metadata["notes"]
+    except CheckpointMismatchError:
+        return False
+    wanted = json.loads(json.dumps(config.to_dict(), default=list))
+    finished = notes.get("configuration") == wanted and notes.get("data_fingerprint") == data.fingerprint
+    if finished:
+        logger.info("%s holds this model already", folder)
+    return finished

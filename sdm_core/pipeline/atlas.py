@@ -1,0 +1,213 @@
+"""A trained model to an atlas folder: probabilities of every cell, species, densities, card, manifest."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from sdm_core import regions, taxa
+from sdm_core.config import CODE_VERSION
+from sdm_core.errors import ConfigurationError, NoDataInRegionError
+from sdm_core.evaluation import Calibration, write_card
+from sdm_core.features import FeatureStack
+from sdm_core.models import Checkpoint, load_model
+from sdm_core.pipeline.configuration import AtlasConfig
+from sdm_core.pipeline.fitting import shipped_name, shipped_view
+from sdm_core.pipeline.preparation import Prepared, data_path
+from sdm_core.prediction import observation_densities, write_atlas, write_manifest
+
+logger = logging.getLogger(__name__)
+
+#: Cells predicted at once.
+_CHUNK = 8192
+
+
+def study_cells(prepared: Prepared) -> np.ndarray:
+    """H3 cells of an atlas, uint64 ascending, all with features.
+
+    Inside the configuration's places, or without places wherever the cell's centre lies on a covariate cell
+    with data; in both cases within its bounds.
+    Raises `NoDataInRegionError` when nothing is left.
+    """
+    settings, stack = prepared.config.prediction, prepared.stack
+    bounds = settings.bounds or tuple(float(edge) for edge in stack.bounds)
+    frame = shapely.box(*bounds)
+    if settings.places:
+        outlines = [regions.region_from_place(name).geometry for name in settings.places]
+        area = shapely.intersection(shapely.union_all(outlines), frame)
+        cells = regions.cells_in_polygon(area, settings.resolution)
+        lonlat = regions.cells_to_lonlat(cells)
+        keep = np.ones(len(cells), dtype=bool)
+    else:
+        cells = regions.cells_in_polygon(frame, settings.resolution)
+        lonlat = regions.cells_to_lonlat(cells)
+        index = stack.cell_index(lonlat[:, 0], lonlat[:, 1])
+        keep = (index >= 0) & stack.valid.ravel()[np.maximum(index, 0)]
+    cells, lonlat = cells[keep], lonlat[keep]
+    if len(cells):
+        cells = cells[~_missing(prepared, lonlat)]
+    if not len(cells):
+        raise NoDataInRegionError(
+            f"No H3 cell of resolution {settings.resolution} has covariates in the study area of "
+            f"{prepared.config.name}; check its bounds and places."
+        )
+    return np.sort(cells)
+
+
+def predict_cells(prepared: Prepared, checkpoint: Checkpoint, lonlat: np.ndarray) -> Iterator[np.ndarray]:
+    """Calibrated probabilities (n, n_species) of consecutive places, a chunk at a time."""
+    from tqdm import tqdm
+
+    calibration = Calibration.from_arrays(checkpoint.extras)
+    with tqdm(total=len(lonlat), desc="predicting", unit="cell", disable=None) as bar:
+        for start in range(0, len(lonlat), _CHUNK):
+            part = lonlat[start : start + _CHUNK]
+            inputs = shipped_view(prepared, prepared.inputs_at(part))
+            yield calibration.probabilities(checkpoint.model.predict_logits(inputs))
+            bar.update(len(part))
+
+
+def build_atlas_from(
+    prepared: Prepared,
+    checkpoint_folder: Path,
+    folder: Path,
+    *,
+    tables: Mapping[str, Any] | None = None,
+    tables_path: Path | None = None,
+) -> Path:
+    """Fill an atlas folder from a checkpoint and the tables of an evaluation."""
+    config = prepared.config
+    if tables is None:
+        tables = _read_tables(tables_path)
+    if tables.get("name") != config.name:
+        raise ConfigurationError(
+            f"The tables are of {tables.get('name')!r}, not of {config.name!r}; evaluate this configuration."
+        )
+    checkpoint = load_model(checkpoint_folder, prepared.species, prepared.features.names)
+    cells = study_cells(prepared)
+    lonlat = regions.cells_to_lonlat(cells)
+    species = taxa.species_table(
+        prepared.occurrences,
+        species=prepared.species,
+        gbif_names=data_path(config.species.gbif_names) if config.species.gbif_names else None,
+        policy_folder=data_path(config.species.policy_folder) if config.species.policy_folder else None,
+    )
+    observed, observed_species = observation_densities(prepared.occurrences.table, prepared.species)
+    card = compose_card(prepared, tables, n_cells=len(cells))
+    write_atlas(
+        folder,
+        config.name,
+        config.title,
+        config.prediction.resolution,
+        cells,
+        predict_cells(prepared, checkpoint, lonlat),
+        species,
+        observed=observed,
+        observed_species=observed_species,
+        card=card,
+        inputs={
+            "weights_sha256": checkpoint.metadata["weights_sha256"],
+            "features": config.features.to_dict(),
+            "data_fingerprint": prepared.fingerprint,
+        },
+    )
+    for name in ("model.safetensors", "model.json"):
+        shutil.copyfile(checkpoint_folder / name, folder / name)
+    written = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
+    write_card(folder, written)
+    write_manifest(folder)
+    return folder
+
+
+def compose_card(prepared: Prepared, tables: Mapping[str, Any], n_cells: int) -> dict[str, Any]:
+    """Everything a model card says, JSON-ready; scores come from the evaluation's tables alone.
+
+    Raises `ConfigurationError` when the tables lack the shipped model.
+    """
+    config = prepared.config
+    name = shipped_name(config)
+    block = config.evaluation.blocks_deg[0]
+    rows = [r for r in tables["results"] if r["model"] == name and r["block_deg"] == block]
+    if not rows:
+        raise ConfigurationError(
+            f"The tables have no row for {name!r} on {block:g}° blocks; evaluate this configuration again."
+        )
+    shipped = rows[0]
+    path = _as_named(config)
+    sites = "covariate cells" if config.occurrences.by == "cell" else "cells of the source"
+    return {
+        "name": config.name,
+        "title": config.title,
+        "summary": config.summary,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "code_version": CODE_VERSION,
+        "n_species": len(prepared.species),
+        "n_sites": prepared.sites.n_sites,
+        "n_records": prepared.occurrences.n_records,
+        "n_cells": n_cells,
+        "resolution": config.prediction.resolution,
+        "data": [asdict(source) for source in config.sources],
+        "cleaning": json.loads(prepared.occurrences.report().to_json(orient="records")),
+        "covariates": [asdict(source) for source in config.covariate_sources],
+        "covariate_names": list(prepared.stack.names),
+        "features": (
+            f"{len(prepared.features.names)} features per site: the layers, their means over neighbourhoods "
+            f"and what `features` in {path} names besides."
+        ),
+        "model": config.description or name,
+        "members": [asdict(member) for member in config.members],
+        "validation": {
+            "note": (
+                f"Spatial-block cross-validation on {sites} with at least one record; species recorded at "
+                f"{config.occurrences.min_sites} sites or more; a block is a square of floor(lon / side), "
+                "floor(lat / side). A 0 means not recorded, which is not the same as absent."
+            ),
+            "command": f"python -m sdm_core evaluate {path}",
+            **tables,
+        },
+        "calibration": {
+            "method": (
+                "Platt scaling per species on the logits of held-out blocks, slopes and intercepts shrunk "
+                f"to a map common to all species (strength {config.evaluation.shrinkage:g}). The error "
+                f"below is of probabilities calibrated on the other folds ({block:g}° blocks)."
+            ),
+            "ece_before": shipped["ece_before"],
+            "ece_after": shipped["ece_after"],
+            "reliability": shipped["reliability"],
+        },
+        "limits": list(config.limits),
+        "command": f"python -m sdm_core atlas {path}",
+    }
+
+
+def _missing(prepared: Prepared, lonlat: np.ndarray) -> np.ndarray:
+    """Whether features are missing, (n,) boolean."""
+    spec = prepared.features.spec
+    reach = 0.0 if spec.missing == "refuse" else spec.max_gap_cells
+    marking = FeatureStack(replace(spec, missing="mark", max_gap_cells=reach), prepared.features.stack)
+    return marking.at(lonlat[:, 0], lonlat[:, 1]).missing
+
+
+def _as_named(config: AtlasConfig) -> str:
+    """The configuration's path as a command names it: from the repository, or as given."""
+    parts = Path(config.path).parts
+    return "/".join(parts[parts.index("assets") :]) if "assets" in parts else Path(config.path).name
+
+
+def _read_tables(path: Path | None) -> dict[str, Any]:
+    """Tables written by `evaluate --json`."""
+    if path is None:
+        raise ConfigurationError("An atlas needs the tables of its evaluation; run `evaluate --json` first.")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} holds no tables written by `evaluate --json` ({error}).") from error

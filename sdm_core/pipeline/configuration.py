@@ -1,0 +1,318 @@
+"""An atlas as one TOML file: what to read, what to learn, how to judge it, where to predict.
+
+Every table of the file is one frozen dataclass that checks its own values. A key nobody knows is refused
+with the nearest key that is known, so that a misspelt setting never falls back to its default in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from sdm_core.errors import ConfigurationError
+from sdm_core.evaluation import FoldAssignment
+from sdm_core.features import FeatureSpec
+from sdm_core.models import GridSettings, NetworkSettings
+from sdm_core.training import TrainingSettings
+
+ModelKind = Literal["sinr", "logistic", "grid", "fusion_resnet"]
+SiteWeighting = Literal["none", "log_places", "sqrt_places"]
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A source named on the model card."""
+
+    #: Its name, short enough for a map's corner.
+    name: str
+    #: How to cite it.
+    citation: str
+    #: Licence, as the source states it.
+    licence: str
+    #: Web address.
+    url: str = ""
+    #: What else a reader must know of it.
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OccurrencesConfig:
+    """Where the records are, and how they become sites."""
+
+    #: Which reader of `occurrences` fits the file.
+    reader: Literal["eu_forest", "afliber", "csv"]
+    #: File or folder, below the data folder unless absolute.
+    path: str
+    #: One site per covariate cell, or per place of the source.
+    by: Literal["cell", "place"] = "cell"
+    #: Species recorded at fewer sites are left out.
+    min_sites: int = 50
+    #: How much a site with many surveyed places weighs in the loss.
+    site_weights: SiteWeighting = "none"
+
+    def __post_init__(self) -> None:
+        _one_of(self, "reader", ("eu_forest", "afliber", "csv"))
+        _one_of(self, "by", ("cell", "place"))
+        _one_of(self, "site_weights", ("none", "log_places", "sqrt_places"))
+        if self.min_sites < 1:
+            raise ConfigurationError(f"min_sites = {self.min_sites}; expected 1 or more.")
+
+
+@dataclass(frozen=True)
+class CovariatesConfig:
+    """Rasters, below the data folder unless absolute; layers to keep, all by default."""
+
+    path: str
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SpeciesConfig:
+    """What the species table is joined with, below the data folder unless absolute; "" for none."""
+
+    #: Table of GBIF matches of the source's names.
+    gbif_names: str = ""
+    #: Folder with the policy lists.
+    policy_folder: str = ""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One model: a member of the shipped ensemble, or a baseline."""
+
+    #: Name in the tables.
+    name: str
+    kind: ModelKind = "sinr"
+    #: Patterns of the features it may see; baselines only (members share all features).
+    features: tuple[str, ...] = ("*",)
+    #: Copies with different seeds whose logits are averaged.
+    n_seeds: int = 1
+    #: Share in the ensemble, relative to the other members.
+    weight: float = 1.0
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    #: Branch → patterns of the raster layers in its patches (`fusion_resnet` only).
+    patches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Side of a patch in raster cells.
+    patch_size: int = 9
+    #: Pretrained ResNet18 layers: "" for none, "imagenet" from this machine's cache.
+    patch_weights: Literal["", "imagenet"] = ""
+    grid: GridSettings = field(default_factory=GridSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self) -> None:
+        _one_of(self, "kind", ("sinr", "logistic", "grid", "fusion_resnet"))
+        _one_of(self, "patch_weights", ("", "imagenet"))
+        if self.n_seeds < 1:
+            raise ConfigurationError(f"n_seeds = {self.n_seeds}; expected 1 or more.")
+        if not self.weight > 0:
+            raise ConfigurationError(f"weight = {self.weight}; expected more than 0.")
+        if self.kind == "fusion_resnet" and not self.patches:
+            raise ConfigurationError(
+                f"Model {self.name!r} is a fusion_resnet without [patches]; name the layers of each branch."
+            )
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Spatial blocks and calibration."""
+
+    #: Sides of the blocks in degrees; the first one calibrates.
+    blocks_deg: tuple[float, ...] = (2.0,)
+    n_folds: int = 5
+    #: How blocks are dealt to folds.
+    assignment: FoldAssignment = "random"
+    #: One draw of folds per seed; tables show the mean.
+    seeds: tuple[int, ...] = (0,)
+    #: Strength with which a species' calibration is held near the common one.
+    shrinkage: float = 10.0
+
+    def __post_init__(self) -> None:
+        _one_of(self, "assignment", ("random", "balanced"))
+        if not self.blocks_deg or any(not block > 0 for block in self.blocks_deg) or not self.seeds:
+            raise ConfigurationError(
+                f"blocks_deg = {list(self.blocks_deg)}, seeds = {list(self.seeds)}: each needs a number."
+            )
+        if self.n_folds < 2 or not self.shrinkage >= 0:
+            raise ConfigurationError(
+                f"n_folds = {self.n_folds} must be 2 or more and shrinkage = {self.shrinkage} 0 or more."
+            )
+
+
+@dataclass(frozen=True)
+class PredictionConfig:
+    """Which H3 cells the atlas holds."""
+
+    resolution: int = 6
+    #: West, south, east, north in degrees; the covariates' own extent by default.
+    bounds: tuple[float, ...] = ()
+    #: Named places whose cells are kept; by default all whose centre lies on a covariate cell with data.
+    places: tuple[str, ...] = ()
+    #: Numbers per weight in the shipped checkpoint.
+    weights_precision: Literal["float32", "float16"] = "float16"
+
+    def __post_init__(self) -> None:
+        _one_of(self, "weights_precision", ("float32", "float16"))
+        if not 0 <= self.resolution <= 9:
+            raise ConfigurationError(f"resolution = {self.resolution}; expected an H3 resolution, 0 to 9.")
+        if self.bounds and (
+            len(self.bounds) != 4 or self.bounds[0] >= self.bounds[2] or self.bounds[1] >= self.bounds[3]
+        ):
+            raise ConfigurationError(f"bounds = {list(self.bounds)}; expected west, south, east, north.")
+
+
+@dataclass(frozen=True)
+class AtlasConfig:
+    """Everything that decides an atlas."""
+
+    name: str
+    title: str
+    summary: str
+    occurrences: OccurrencesConfig
+    covariates: CovariatesConfig
+    members: tuple[ModelConfig, ...]
+    features: FeatureSpec = field(default_factory=FeatureSpec)
+    species: SpeciesConfig = field(default_factory=SpeciesConfig)
+    combination: Literal["mean_logit", "mean_probability"] = "mean_logit"
+    baselines: tuple[ModelConfig, ...] = ()
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    sources: tuple[SourceConfig, ...] = ()
+    covariate_sources: tuple[SourceConfig, ...] = ()
+    limits: tuple[str, ...] = ()
+    #: How the shipped model is described on its card.
+    description: str = ""
+    #: The file it was read from, as commands name it.
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        _one_of(self, "combination", ("mean_logit", "mean_probability"))
+        if not self.members:
+            raise ConfigurationError(
+                f"The configuration {self.name!r} has no [[members]]: no model to train."
+            )
+        names = [model.name for model in (*self.members, *self.baselines)]
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"Two models share a name in {', '.join(names)}; give each its own.")
+        if any(member.features != ("*",) for member in self.members):
+            raise ConfigurationError("Members share all features; only baselines may name `features`.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, without the file's own path."""
+        return {key: value for key, value in asdict(self).items() if key != "path"}
+
+
+#: Fields that are tables of their own.
+_TABLES: dict[str, type] = {
+    "occurrences": OccurrencesConfig,
+    "covariates": CovariatesConfig,
+    "features": FeatureSpec,
+    "evaluation": EvaluationConfig,
+    "prediction": PredictionConfig,
+    "species": SpeciesConfig,
+    "network": NetworkSettings,
+    "grid": GridSettings,
+    "training": TrainingSettings,
+}
+#: Fields that are lists of tables.
+_LISTS: dict[str, type] = {
+    "members": ModelConfig,
+    "baselines": ModelConfig,
+    "sources": SourceConfig,
+    "covariate_sources": SourceConfig,
+}
+
+
+def load_config(path: Path) -> AtlasConfig:
+    """The configuration in a TOML file.
+
+    Raises `ConfigurationError` for a file that is missing or no TOML, an unknown key (naming the nearest
+    known one), a missing key or a value out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"There is no configuration file at {path}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}.") from error
+    if "path" in table:
+        raise ConfigurationError(f"{path.name} has an unknown key 'path'; it is taken from the file's place.")
+    config: AtlasConfig = parse_table(AtlasConfig, {**table, "path": str(path)}, path.name)
+    return config
+
+
+def parse_table(kind: type, table: Mapping[str, Any], where: str) -> Any:
+    """A dataclass from a table of a configuration, its own tables included; `where` names it in errors."""
+    known = {entry.name: entry for entry in fields(kind)}
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(sorted(known))}."
+            raise ConfigurationError(f"{where} has an unknown key {key!r}; {hint}")
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        place = f"{where}, [{key}]"
+        is_own_table = key in _TABLES and not (kind is FeatureSpec and key == "covariates")
+        is_own_table = is_own_table and not (kind is ModelConfig and key == "features")
+        if is_own_table:
+            if not isinstance(value, Mapping):
+                raise ConfigurationError(f"{place} must be a table, not {value!r}.")
+            values[key] = parse_table(_TABLES[key], value, place)
+        elif key in _LISTS and kind is AtlasConfig:
+            if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+                raise ConfigurationError(f"{where}: {key} must be a list of tables, [[{key}]].")
+            values[key] = tuple(
+                parse_table(_LISTS[key], item, f"{where}, [[{key}]] number {number}")
+                for number, item in enumerate(value, start=1)
+            )
+        elif isinstance(value, Mapping):
+            values[key] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+        else:
+            values[key] = tuple(value) if isinstance(value, list) else value
+            _check_type(where, key, values[key], known[key])
+    absent = [
+        name
+        for name, entry in known.items()
+        if name not in values and entry.default is MISSING and entry.default_factory is MISSING
+    ]
+    if absent:
+        raise ConfigurationError(f"{where} lacks {', '.join(repr(name) for name in absent)}.")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigurationError(f"{where} holds a value of the wrong type: {error}.") from error
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+
+
+def _check_type(where: str, key: str, value: Any, entry: Any) -> None:
+    """Refuse a text where a number belongs and the like, judged by the default."""
+    default = entry.default
+    if entry.type in ("str", str) and not isinstance(value, str):
+        raise ConfigurationError(f"{where}: {key} = {value!r}; expected a text.")
+    if default is MISSING or default is None:
+        return
+    wanted: tuple[type, ...] = (int, float) if type(default) is float else (type(default),)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        names = {
+            int: "a whole number",
+            float: "a number",
+            str: "a text",
+            bool: "true or false",
+            tuple: "a list",
+        }
+        raise ConfigurationError(
+            f"{where}: {key} = {value!r}; expected {names.get(wanted[-1], 'another type')}."
+        )
+
+
+def _one_of(config: object, name: str, known: tuple[str, ...]) -> None:
+    """Refuse a choice that is not known, naming the nearest one."""
+    value = getattr(config, name)
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}."
+        raise ConfigurationError(f"{name} = {value!r}; {hint}")

@@ -1,0 +1,163 @@
+"""From a configuration to what models take: sites, features, patches, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from sdm_core import config as paths
+from sdm_core.covariates import CovariateStack, read_stack
+from sdm_core.errors import ConfigurationError, OccurrenceError
+from sdm_core.features import FeatureStack, SiteTable, build_features, site_table
+from sdm_core.models import SiteInputs
+from sdm_core.occurrences import Occurrences, read_afliber, read_csv, read_eu_forest
+from sdm_core.pipeline.configuration import AtlasConfig, ModelConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Cleaned records, their sites, and the features of any place."""
+
+    config: AtlasConfig
+    occurrences: Occurrences = field(repr=False)
+    stack: CovariateStack = field(repr=False)
+    features: FeatureStack = field(repr=False)
+    sites: SiteTable = field(repr=False)
+
+    @property
+    def presence(self) -> np.ndarray:
+        """Presences (n_sites, n_species) uint8."""
+        return self.sites.presence
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Names of the columns of `presence`."""
+        return self.sites.species
+
+    @cached_property
+    def inputs(self) -> SiteInputs:
+        """All features of the sites, without patches."""
+        return self.inputs_at(self.sites.lonlat)
+
+    def inputs_at(self, lonlat: np.ndarray) -> SiteInputs:
+        """All features of places (n, 2); raises `CovariateError` for places without data."""
+        table = self.features.at(lonlat[:, 0], lonlat[:, 1])
+        return SiteInputs(np.asarray(lonlat, dtype=np.float64), table.values)
+
+    def columns_of(self, model: ModelConfig) -> list[int]:
+        """Numbers of the features a model may see.
+
+        Raises `ConfigurationError` for a pattern that no feature has.
+        """
+        return matching(model.features, self.features.names, f"features of model {model.name!r}")
+
+    def view(self, model: ModelConfig, inputs: SiteInputs) -> SiteInputs:
+        """What this model sees of the sites: its features, and patches where it takes them."""
+        columns = self.columns_of(model)
+        patches = None
+        if model.kind == "fusion_resnet":
+            patches = self.patch_stack(model).patches(
+                inputs.lonlat[:, 0], inputs.lonlat[:, 1], model.patch_size
+            )
+        features = inputs.features
+        if columns != list(range(features.shape[1])):
+            features = features[:, columns]
+        return SiteInputs(inputs.lonlat, features, patches)
+
+    def patch_stack(self, model: ModelConfig) -> CovariateStack:
+        """The raster layers in a model's patches, in the order of its branches."""
+        return self.stack.select([name for _, names in self.patch_layers(model) for name in names])
+
+    def patch_layers(self, model: ModelConfig) -> list[tuple[str, list[str]]]:
+        """Layer names of each branch; a layer belongs to the first branch that asks for it."""
+        taken: set[str] = set()
+        groups = []
+        for branch, patterns in model.patches.items():
+            numbers = matching(patterns, self.stack.names, f"patches of model {model.name!r}")
+            names = [self.stack.names[n] for n in numbers if self.stack.names[n] not in taken]
+            taken |= set(names)
+            groups.append((branch, names))
+        return groups
+
+    @cached_property
+    def site_weights(self) -> np.ndarray | None:
+        """Weight of each site in the loss, or None where all weigh the same."""
+        n_places = self.sites.n_places.astype(np.float64)
+        if self.config.occurrences.site_weights == "log_places":
+            return np.log1p(n_places)
+        if self.config.occurrences.site_weights == "sqrt_places":
+            return np.sqrt(n_places)
+        return None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of sites, labels and features: everything a model is trained on."""
+        digest = hashlib.sha256()
+        for array in (self.inputs.lonlat, self.inputs.features, np.packbits(self.presence)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update("\n".join((*self.species, *self.features.names)).encode())
+        return digest.hexdigest()
+
+
+def prepare(config: AtlasConfig) -> Prepared:
+    """Read, clean and join what a configuration names.
+
+    Raises `OccurrenceError` and `CovariateError` for data that is missing or unreadable.
+    """
+    occurrences = read_occurrences(config)
+    layers = config.covariates.layers or None
+    stack = read_stack(data_path(config.covariates.path), layers=layers)
+    features = build_features(config.features, stack)
+    sites = site_table(occurrences, stack, by=config.occurrences.by, min_sites=config.occurrences.min_sites)
+    logger.info("%s: %d sites, %d species, %d features", config.name, sites.n_sites, sites.n_species,
+                len(features.names))  # fmt: skip
+    return Prepared(config, occurrences, stack, features, sites)
+
+
+def read_occurrences(config: AtlasConfig) -> Occurrences:
+    """The records a configuration names, cleaned."""
+    path = data_path(config.occurrences.path)
+    if not path.exists():
+        raise OccurrenceError(
+            f"There are no occurrences at {path}; set SDM_DATA to the data folder or correct the path in "
+            f"{Path(config.path).name}."
+        )
+    if config.occurrences.reader == "eu_forest":
+        return read_eu_forest(path)
+    return read_afliber(path) if config.occurrences.reader == "afliber" else read_csv(path)
+
+
+def data_path(path: str) -> Path:
+    """A path of a configuration: below the data folder unless absolute."""
+    return Path(path) if Path(path).is_absolute() else paths.DATA_DIR / path
+
+
+def matching(patterns: Sequence[str], names: Sequence[str], what: str) -> list[int]:
+    """Numbers of the names that fit any pattern (`*` and `?`), in the order of the names.
+
+    Raises `ConfigurationError` for a pattern that none fits.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigurationError(
+                f"No name fits {pattern!r} in the {what}; there are {', '.join(names[:40])}."
+            )
+    return [i for i, name in enumerate(names) if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def group_numbers(groups: Sequence[tuple[str, Sequence[str]]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Channel numbers of each branch, for layers stacked branch after branch."""
+    numbered, start = [], 0
+    for branch, names in groups:
+        numbered.append((branch, tuple(range(start, start + len(names)))))
+        start += len(names)
+    return tuple(numbered)
