@@ -56,6 +56,7 @@ def data_sources(card: Mapping[str, Any]) -> list[dict[str, str]]:
     for kind, items in (("", card.get("data")), ("covariates", card.get("covariates"))):
         for item in as_mappings(items):
             citation = str(first(item, "citation", "reference") or "")
+            remark = text.sentence(str(first(item, "note") or ""))
             licence = str(first(item, "licence", "license") or "")
             name = str(first(item, "name", "title", "source") or "")
             if kind and not (citation or licence):
@@ -66,7 +67,7 @@ def data_sources(card: Mapping[str, Any]) -> list[dict[str, str]]:
             sources.append(
                 {
                     "name": name,
-                    "citation": citation if citation != name else "",
+                    "citation": f"{citation if citation != name else ''} {remark}".strip(),
                     "licence": licence or "not stated on the model card",
                     "link": link,
                 }

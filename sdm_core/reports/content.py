@@ -26,6 +26,7 @@ from sdm_core.reports.species import families, flag_sources, flagged, species_ro
 N_TABLE_SPECIES = 30
 #: Species not in any set are still listed in the annex from this mean probability on.
 LEAST_MEAN_PROBABILITY = 0.05
+N_COUNTRIES = 8
 _CELL_AREA_FIGURES = 2
 
 
@@ -112,12 +113,11 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "cells_heading": f"Cells (of {text.whole(summary.n_cells)})",
         "flag_sources": flag_sources(table, summary, endemic_origin),
         "annex_intro": (
-            f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} in "
-            "the "
-            f"atlas: those in the set of at least one cell, and those with a mean probability of at least "
-            f"{LEAST_MEAN_PROBABILITY:g} over the region. Numbers beside a name are mean probabilities. The "
-            "file "
-            "species.csv holds every species with any probability, and more columns."
+            f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} "
+            "in the atlas: those in the set of at least one cell, and those with a mean probability of at "
+            f"least {LEAST_MEAN_PROBABILITY:g} over the region. Numbers beside a name are mean "
+            "probabilities. The file species.csv holds every species with any probability, and more "
+            "columns."
         ),
         "annex_caption": "Species of the region; press a heading to sort",
         "limits": wording.limits(atlas.card),
@@ -143,12 +143,10 @@ def citation(facts: ReportFacts) -> str:
     """Citation of the report to copy."""
     address = f" {text.safe_link(facts.permalink)}" if text.safe_link(facts.permalink) else ""
     return (
-        f"Florascope ({facts.created.year}). Plant diversity report: {facts.region.name}. Atlas “"
-        f"{facts.atlas.title}”, version {facts.summary.atlas_version[:12]}; Florascope "
-        f"{config.CODE_VERSION}; "
-        f"made on {text.long_date(facts.created)}; outline {facts.summary.geometry_hash}.{address} Please "
-        "cite "
-        "the data sources below as well."
+        f"Florascope ({facts.created.year}). Plant diversity report: {facts.region.name}. Atlas "
+        f"“{facts.atlas.title}”, version {facts.summary.atlas_version[:12]}; Florascope "
+        f"{config.CODE_VERSION}; made on {text.long_date(facts.created)}; outline "
+        f"{facts.summary.geometry_hash}.{address} Please cite the data sources below as well."
     )
 
 
@@ -237,11 +235,15 @@ def _cover_cards(summary: RegionSummary) -> list[dict[str, str]]:
 
 
 def _sentences(summary: RegionSummary) -> list[str]:
+    area = summary.value("area_km2")
+    cells = f"{text.counted(summary.n_cells, 'cell')} that cover" + ("s" if summary.n_cells == 1 else "")
     said: list[str] = [
-        f"{summary.sentence('area_km2')} {summary.sentence('cell_area_km2')}"
-        if np.isfinite(summary.value("area_km2"))
-        else summary.sentence("cell_area_km2"),
-        f"{summary.sentence('alpha_expected')} {_percentile_sentence(summary)}",
+        (f"The region covers {text.area(area)}. " if np.isfinite(area) else "")
+        + f"The atlas describes it with {cells} {text.area(summary.value('cell_area_km2'))}.",
+        f"{summary.sentence('alpha_expected')} {_percentile_sentence(summary)}"
+        if summary.n_cells > 1
+        else f"This cell is expected to hold {summary['alpha_expected'].shown} species. "
+        f"{_percentile_sentence(summary)}",
         f"{summary.sentence('gamma')} {summary.sentence('gamma_lower')}",
         summary.sentence("beta_whittaker"),
     ]
@@ -264,9 +266,15 @@ def _group_sentences(summary: RegionSummary) -> list[str]:
     said = []
     for name, words in wording.GROUP_SENTENCES.items():
         group = summary.groups.get(name)
-        if group is None or not (group.by_rule or group.expected >= 0.05):
+        if group is None or not (group.by_rule or group.expected >= 0.5):
             continue
-        said.append(words.format(by_rule=text.whole(group.by_rule), expected=text.decimal(group.expected, 1)))
+        said.append(
+            words.format(
+                by_rule=text.whole(group.by_rule),
+                verb="is" if group.by_rule == 1 else "are",
+                expected=text.decimal(group.expected, 1),
+            )
+        )
     return said
 
 
@@ -288,14 +296,17 @@ def _flag_gaps(summary: RegionSummary) -> list[str]:
 def _area_facts(facts: ReportFacts) -> list[dict[str, str]]:
     summary, region = facts.summary, facts.region
     west, south, east, north = region.bounds
-    held = [f"{name} ({text.percent(share)})" for name, share in regions.countries_of(region)]
+    found = regions.countries_of(region)
+    held = [f"{name} ({text.percent(share)})" for name, share in found[:N_COUNTRIES]]
+    if len(found) > N_COUNTRIES:
+        held.append(f"{len(found) - N_COUNTRIES} more")
     mean_cell = summary.value("cell_area_km2") / summary.n_cells
     return [
         _row("Name", region.name),
         _row("Area of the outline", text.area(region.area_km2), "geodesic, WGS84"),
         _row(
             "Cells of the atlas",
-            f"{text.whole(summary.n_cells)} cells, {text.area(summary.value('cell_area_km2'))}",
+            f"{text.counted(summary.n_cells, 'cell')}, {text.area(summary.value('cell_area_km2'))}",
             f"H3 resolution {summary.resolution}, about {text.sensible(mean_cell, _CELL_AREA_FIGURES)} km² "
             "each",
         ),
@@ -366,13 +377,10 @@ def _diversity_rows(summary: RegionSummary) -> list[dict[str, str]]:
 
 def _species_intro(summary: RegionSummary) -> str:
     return (
-        f"{summary.sentence('gamma')} “Mean p” is the area-weighted mean of the calibrated probability over "
-        "the "
-        "region’s cells, “highest p” that of its best cell; the expected area is Σ cell area × p; “cells” "
-        "says "
-        "in how many cells the species belongs to the set; “records nearby” counts records in the coarse "
-        "cells "
-        "(about 1,800 km² each) that the region touches."
+        f"{summary.sentence('gamma')} “Mean p” is the area-weighted mean of the calibrated probability "
+        "over the region’s cells, “highest p” that of its best cell; the expected area is Σ cell area × p; "
+        "“cells” says in how many cells the species belongs to the set; “records nearby” counts records in "
+        "the coarse cells (about 1,800 km² each) that the region touches."
     )
 
 

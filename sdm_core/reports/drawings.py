@@ -14,10 +14,14 @@ from sdm_core.reports import cartography as carto
 from sdm_core.reports import figures, text
 from sdm_core.reports.card import Calibration
 
-#: Hexagons drawn in one figure at most; above it a map shows means of coarser cells and says so.
-MAX_DRAWN_CELLS = 6_000
+#: Hexagons drawn at most on the cover and on a map of half the width; above it a map shows means of coarser
+#: cells and says so.
+MAX_COVER_CELLS = 18_000
+MAX_DRAWN_CELLS = 7_000
 #: Width over height of the map on the cover, low enough to leave the first page to the answer.
 COVER_ASPECT = (1.85, 2.2)
+#: The same for maps of half the width.
+HALF_ASPECT = (1.05, 2.2)
 #: Species shown as bars.
 N_BARS = 15
 OBSERVED_RESOLUTION = 5
@@ -93,7 +97,8 @@ def _layer_figure(
     width_mm: float,
 ) -> figures.DrawnFigure:
     quantity, label, meaning = _LAYERS[key]
-    cells, shown, resolution = cells_to_draw(store, rows, values)
+    most = MAX_COVER_CELLS if key == "cover" else MAX_DRAWN_CELLS
+    cells, shown, resolution = cells_to_draw(store, rows, values, most)
     png = figures.cell_map(
         regions.cell_polygons(cells),
         shown,
@@ -103,7 +108,7 @@ def _layer_figure(
         ramp=carto.RAMPS[quantity],
         credit=credit,
         width_mm=width_mm,
-        aspect_range=COVER_ASPECT if key == "cover" else (0.75, 2.2),
+        aspect_range=COVER_ASPECT if key == "cover" else HALF_ASPECT,
     )
     known = shown[np.isfinite(shown)]
     span = (
@@ -126,17 +131,17 @@ def _layer_figure(
 
 
 def cells_to_draw(
-    store: Any, rows: NDArray[np.int64], values: np.ndarray
+    store: Any, rows: NDArray[np.int64], values: np.ndarray, most: int
 ) -> tuple[NDArray[np.uint64], np.ndarray, int]:
-    """Cells, values and resolution of a map: as stored, or means of parents when there are too many."""
-    if len(rows) <= MAX_DRAWN_CELLS:
+    """Cells, values and resolution of a map: as stored, or means of parents above `most` cells."""
+    if len(rows) <= most:
         return np.asarray(store.cells)[rows], values[rows], store.resolution
     inside = np.full(len(values), np.nan)
     inside[rows] = values[rows]
     for resolution in range(store.resolution - 1, -1, -1):
         parents, means = store.aggregate(inside, resolution)
         held = np.isfinite(means)
-        if held.sum() <= MAX_DRAWN_CELLS or resolution == 0:
+        if held.sum() <= most or resolution == 0:
             return np.asarray(parents)[held], np.asarray(means)[held], resolution
     raise AssertionError("resolution 0 ends the search")
 
@@ -157,8 +162,7 @@ def _location_figure(
         png,
         alt=f"Map that shows where {region.name} lies, with the extent of the atlas.",
         caption="Where the region lies. Lambert azimuthal equal-area projection centred on the region, as "
-        "for "
-        "every map of this report.",
+        "for every map of this report.",
         width_mm=figures.HALF_WIDTH_MM,
     )
 
@@ -189,6 +193,7 @@ def _effort_figure(
         width_mm=figures.HALF_WIDTH_MM,
         logarithmic=True,
         empty_label="no records",
+        aspect_range=HALF_ASPECT,
     )
     empty = int(np.isnan(shown).sum())
     return figures.DrawnFigure(
@@ -208,8 +213,7 @@ def _empty_sentence(n_empty: int, n_cells: int) -> str:
     verb = "has" if n_empty == 1 else "have"
     return (
         f"{text.whole(n_empty)} of {text.counted(n_cells, 'cell')} {verb} none: there the prediction rests "
-        "on "
-        "other places."
+        "on other places."
     )
 
 
@@ -243,8 +247,7 @@ def _bars_figure(top: Sequence[tuple[str, float]], credit: str) -> figures.Drawn
         alt=f"Bars of the mean probability of {len(shown)} species, highest {shown[0][0]} "
         f"with {text.probability(shown[0][1])}.",
         caption=f"The {text.counted(len(shown), 'species', 'species')} with the highest mean probability "
-        "over "
-        "the region.",
+        "over the region.",
         width_mm=figures.FULL_WIDTH_MM,
     )
 
@@ -261,7 +264,6 @@ def _calibration_figure(calibration: Calibration | None, credit: str) -> figures
         alt="Reliability curve: share of held-out places with a record against the predicted probability, "
         f"in {len(calibration.predicted)} bins.",
         caption="Reliability of the probabilities over the whole atlas, on spatial blocks held out of "
-        "training. "
-        "On the dashed line, species predicted with 0.3 were recorded in 30 % of places.",
+        "training. On the dashed line, species predicted with 0.3 were recorded in 30 % of places.",
         width_mm=figures.HALF_WIDTH_MM,
     )

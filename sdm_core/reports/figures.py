@@ -322,7 +322,10 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
     colours.outline.set_linewidth(0.4)
     bar.tick_params(labelsize=6.5, length=2, pad=1.5)
     if isinstance(drawn.norm, LogNorm):
-        bar.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        low, high = drawn.get_clim()
+        decades = float(np.log10(high / low))
+        subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
+        bar.xaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
         bar.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", " ")))
         bar.xaxis.set_minor_formatter(NullFormatter())
     elif width_mm < 120:

@@ -25,14 +25,12 @@ SECTIONS: tuple[dict[str, str], ...] = (
 )
 NOT_IN_THIS_EDITION = (
     "Not in this edition: threatened species, legal protection in detail, alien species, range shares, "
-    "habitats, "
-    "structure inside the area, context, change and where to look next (sections 6 to 14)."
+    "habitats, structure inside the area, context, change and where to look next (sections 6 to 14)."
 )
 TRUST = (
     "Read this before the numbers. Predictions come from a model trained on records of where species were "
-    "found; where few records were made, the model speaks from similar places elsewhere. Records nearby and "
-    "the "
-    "scores below say how much stands behind this region."
+    "found; where few records were made, the model speaks from similar places elsewhere. Records nearby "
+    "and the scores below say how much stands behind this region."
 )
 NO_APPLICABILITY = (
     "not worked out in this edition: nothing marks cells unlike the places the model learned from"
@@ -47,21 +45,18 @@ GROUP_GAPS: Mapping[str, str] = {
     "such.",
 }
 GROUP_SENTENCES: Mapping[str, str] = {
-    "endemic": "By the rule, {by_rule} species marked as endemic by the source are present ({expected} "
-    "expected "
-    "at least).",
-    "protected": "By the rule, {by_rule} species listed in the EU Habitats Directive are present ({expected} "
-    "expected at least).",
-    "invasive": "By the rule, {by_rule} invasive alien species of Union concern are present ({expected} "
-    "expected "
-    "at least).",
+    "endemic": "By the rule, {by_rule} species marked as endemic by the source {verb} present "
+    "({expected} expected at least).",
+    "protected": "By the rule, {by_rule} species listed in the EU Habitats Directive {verb} present "
+    "({expected} expected at least).",
+    "invasive": "By the rule, {by_rule} invasive alien species of Union concern {verb} present "
+    "({expected} expected at least).",
 }
 DIVERSITY_NOTES: tuple[str, ...] = (*NOTES[1:], "Whittaker beta and γ rise with the number of cells: compare "
     "regions of like size only, and never between atlases.")  # fmt: skip
 SPECIES_NOTE = (
     "Flags carry the source and date the atlas has for them; a species without a flag may still be "
-    "protected by "
-    "national or regional law."
+    "protected by national or regional law."
 )
 FILE_TEXTS: Mapping[str, str] = {
     "report.html": "this report for the screen, in one file that asks nothing of the network",
@@ -80,8 +75,7 @@ REFERENCES: tuple[dict[str, str], ...] = tuple(
     for words, doi in (
         (
             "Zurell D. et al. (2020). A standard protocol for reporting species distribution models. "
-            "Ecography "
-            "43: 1261–1277.",
+            "Ecography 43: 1261–1277.",
             "10.1111/ecog.04960",
         ),
         ("Jost L. (2006). Entropy and diversity. Oikos 113: 363–375.", "10.1111/j.2006.0030-1299.14714.x"),
@@ -154,10 +148,10 @@ def method_paragraphs(card: Mapping[str, Any], summary: RegionSummary) -> list[s
         said.append(f"What the model sees of a place: {text.sentence(features)}")
     options = ", ".join(f"{name} = {value}" for name, value in summary.rule_options.items())
     said.append(
-        f"From probabilities to species sets: rule “{summary.rule}”{f' with {options}' if options else ''}, "
-        f"{summary.rule_text}. Species tied at the cut are all in the set. Stored probabilities are "
-        "calibrated on "
-        "held-out blocks and kept in 255 steps, (code/255)², which moves a probability by at most 0.004."
+        "From probabilities to species sets: rule "
+        f"“{summary.rule}”{f' with {options}' if options else ''}, {summary.rule_text}. Stored "
+        "probabilities are calibrated on held-out blocks and kept in 255 steps, (code/255)², which moves a "
+        "probability by at most 0.004."
     )
     entry = card.get("calibration")
     if isinstance(entry, Mapping) and isinstance(entry.get("method"), str):
@@ -171,8 +165,8 @@ def score_notes(card: Mapping[str, Any]) -> list[str]:
         return ["The model card of this atlas holds no cross-validation, so none is shown."]
     notes = [
         "AUC and average precision are means over species on held-out blocks; sample F1 is the mean over "
-        "sites of "
-        "the F1 of the species set; calibration error is the mean gap between predicted and recorded share."
+        "sites of the F1 of the species set; calibration error is the mean gap between predicted and "
+        "recorded share."
     ]
     validation = card.get("validation")
     if isinstance(validation, Mapping):
@@ -228,8 +222,7 @@ def odmap(card: Mapping[str, Any], summary: RegionSummary) -> list[dict[str, str
         {
             "label": "Prediction",
             "value": f"Calibrated probability per H3 cell, resolution {summary.resolution}; species sets by "
-            "rule "
-            f"“{summary.rule}”",
+            f"rule “{summary.rule}”",
             "note": "",
         },
         {
