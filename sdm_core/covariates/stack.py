@@ -98,7 +98,7 @@ class CovariateStack:
         return np.isfinite(self.values).all(axis=0)
 
     @cached_property
-    def _cells(self) -> np.ndarray:
+    def cell_values(self) -> np.ndarray:
         """Values by cell, float32 (height * width, n_layers), so that one place is one stretch of memory."""
         return np.ascontiguousarray(self.values.reshape(self.n_layers, -1).T)
 
@@ -209,7 +209,7 @@ class CovariateStack:
             if method == "nearest":
                 cells = self.cell_index(longitude[part], latitude[part])
                 inside = cells >= 0
-                out[part][inside] = self._cells[cells[inside]]
+                out[part][inside] = self.cell_values[cells[inside]]
             else:
                 self._bilinear(*self.grid_position(longitude[part], latitude[part]), out[part])
         return out
@@ -237,14 +237,14 @@ class CovariateStack:
         easy = on_grid_everywhere & np.logical_and.reduce([valid[cells] for cells in corners])
         result = np.full((inside.size, self.n_layers), np.nan, dtype=np.float32)
         result[easy] = sum(
-            weight[easy] * self._cells[cells[easy]]  # (n_easy, n_layers)
+            weight[easy] * self.cell_values[cells[easy]]  # (n_easy, n_layers)
             for cells, weight in zip(corners, weights, strict=True)
         )
         if not easy.all():
             total = np.zeros((int((~easy).sum()), self.n_layers), dtype=np.float32)
             share = np.zeros_like(total)
             for cells, weight in zip(corners, weights, strict=True):
-                values = self._cells[cells[~easy]]
+                values = self.cell_values[cells[~easy]]
                 known = np.isfinite(values)
                 total += weight[~easy] * np.where(known, values, 0)
                 share += weight[~easy] * known
@@ -348,7 +348,7 @@ class CovariateStack:
         on_grid = (patch_rows >= 0) & (patch_rows < self.height)
         on_grid = on_grid & (patch_columns >= 0) & (patch_columns < self.width)  # (n, size, size)
         cells = np.where(on_grid, patch_rows * self.width + patch_columns, 0)
-        values = (self._cells[cells] - mean) / np.where(std > 0, std, 1)  # (n, size, size, n_layers)
+        values = (self.cell_values[cells] - mean) / np.where(std > 0, std, 1)  # (n, size, size, n_layers)
         known = np.isfinite(values) & on_grid[..., None]
         channels = np.where(known, values, 0).astype(np.float32)
         if mask:

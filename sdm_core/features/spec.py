@@ -197,7 +197,7 @@ class FeatureStack:
                 cells = self._nearest_cells(longitude[empty], latitude[empty])
                 rows = np.flatnonzero(empty)
                 found = cells >= 0
-                values[rows[found]] = self.stack._cells[cells[found]]
+                values[rows[found]] = self.stack.cell_values[cells[found]]
                 filled[rows[found]] = True
             missing = empty & ~filled
             values[missing] = np.nan
