@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -180,7 +181,7 @@ def _gbif_names_of(file: Path) -> pd.DataFrame:
 def common_genera() -> Mapping[str, str]:
     """English name of each genus in `assets/taxonomy/common_genera.csv`, for search."""
     with COMMON_GENERA.open(encoding="utf-8", newline="") as file:
-        return {row["genus"]: row["english"] for row in csv.DictReader(file)}
+        return MappingProxyType({row["genus"]: row["english"] for row in csv.DictReader(file)})
 
 
 def species_table(

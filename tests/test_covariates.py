@@ -406,6 +406,15 @@ def test_patch_is_the_window_around_the_cell():
     np.testing.assert_array_equal(patch[0], stack.values[:, 3:8, 5:10])
 
 
+def test_many_patches_are_the_same_as_one_by_one(monkeypatch):
+    monkeypatch.setattr("sdm_core.covariates.stack._CHUNK", 3)
+    stack = simulated()
+    longitude, latitude = inner_places(stack, 40)
+    together = stack.patches(longitude, latitude, 3, mask=True)
+    alone = [stack.patches([x], [y], 3, mask=True)[0] for x, y in zip(longitude, latitude, strict=True)]
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_patches_are_standardised_and_fill_gaps_with_the_mean():
     stack = simulated()
     longitude, latitude = stack.cell_lonlat(np.arange(12 * 15))

@@ -340,22 +340,32 @@ class CovariateStack:
                 f"Standardising {self.n_layers} layers needs as many means and deviations, not {mean.size} "
                 f"and {std.size}."
             )
+        rows, columns = np.asarray(rows), np.asarray(columns)
+        out = np.zeros((len(rows), self.n_layers + mask, size, size), dtype=np.float32)
+        step = max(1, _CHUNK * 16 // size**2)
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            self._fill_patches(rows[part], columns[part], mean, np.where(std > 0, std, 1), out[part])
+        return out
+
+    def _fill_patches(
+        self, rows: np.ndarray, columns: np.ndarray, mean: np.ndarray, std: np.ndarray, out: np.ndarray
+    ) -> None:
+        """Fill `out` (n, channels, size, size) with standardised windows, and with the mask if it has room."""
+        size = out.shape[-1]
         offsets = np.arange(size) - size // 2
-        patch_rows = np.asarray(rows)[:, None, None] + offsets[None, :, None]  # (n, size, 1)
-        patch_columns = np.asarray(columns)[:, None, None] + offsets[None, None, :]  # (n, 1, size)
+        patch_rows = rows[:, None, None] + offsets[None, :, None]  # (n, size, 1)
+        patch_columns = columns[:, None, None] + offsets[None, None, :]  # (n, 1, size)
         if self.wraps:
             patch_columns = patch_columns % self.width
         on_grid = (patch_rows >= 0) & (patch_rows < self.height)
         on_grid = on_grid & (patch_columns >= 0) & (patch_columns < self.width)  # (n, size, size)
         cells = np.where(on_grid, patch_rows * self.width + patch_columns, 0)
-        values = (self.cell_values[cells] - mean) / np.where(std > 0, std, 1)  # (n, size, size, n_layers)
+        values = (self.cell_values[cells] - mean) / std  # (n, size, size, n_layers)
         known = np.isfinite(values) & on_grid[..., None]
-        channels = np.where(known, values, 0).astype(np.float32)
-        if mask:
-            channels = np.concatenate(
-                [channels, known.all(axis=-1, keepdims=True)], axis=-1, dtype=np.float32
-            )
-        return np.ascontiguousarray(channels.transpose(0, 3, 1, 2))  # (n, channels, size, size)
+        out[:, : self.n_layers] = np.where(known, values, 0).transpose(0, 3, 1, 2)
+        if out.shape[1] > self.n_layers:
+            out[:, self.n_layers] = known.all(axis=-1)
 
     @cached_property
     def layer_means(self) -> np.ndarray:
