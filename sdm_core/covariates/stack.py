@@ -351,7 +351,7 @@ class CovariateStack:
     def _fill_patches(
         self, rows: np.ndarray, columns: np.ndarray, mean: np.ndarray, std: np.ndarray, out: np.ndarray
     ) -> None:
-        """Fill `out` (n, channels, size, size) with standardised windows, and with the mask if it has room."""
+        """Fill `out` (n, channels, size, size) with standardised windows; a channel more is the mask."""
         size = out.shape[-1]
         offsets = np.arange(size) - size // 2
         patch_rows = rows[:, None, None] + offsets[None, :, None]  # (n, size, 1)
