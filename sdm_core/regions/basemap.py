@@ -120,6 +120,13 @@ def land_share(geometry: shapely.Geometry) -> float:
     return min(1.0, max(in_countries, land) / geometry.area)
 
 
+def cut_at_coast(geometry: shapely.Geometry) -> shapely.Geometry:
+    """The part of a polygon on land, or the polygon itself where under 1 % of it is sea."""
+    pieces = [piece for pieces in _country_pieces(geometry).values() for piece in pieces]
+    land = shapely.union_all(pieces)
+    return land if 0 < land.area < 0.99 * geometry.area else geometry
+
+
 def islands_at(longitude: float, latitude: float) -> shapely.Polygon:
     """The coast of the island at a point; raises RegionError when no land lies there."""
     tree, parts, _, _ = _country_parts()

@@ -93,7 +93,11 @@ def clean_geometry(
     for polygon in polygons:
         cut, date_line_notes = split_at_date_line(polygon)
         notes += [note for note in date_line_notes if note not in notes]
-        pieces += polygon_parts(cut) if date_line_notes else [cut]
+        if not date_line_notes:
+            pieces.append(cut)
+            continue
+        # short edges, so that none looks like a jump when the region is read again
+        pieces += [shapely.segmentize(part, 100.0) for part in polygon_parts(cut)]
     pieces, repaired = _repair(pieces)
     notes += repaired
     merged = pieces[0] if len(pieces) == 1 else shapely.union_all(pieces)
@@ -231,7 +235,7 @@ def _repair(polygons: list[shapely.Polygon]) -> tuple[list[shapely.Polygon], lis
     repaired: list[shapely.Polygon] = []
     for polygon in broken:
         fixed = polygon_parts(shapely.make_valid(polygon, method="structure", keep_collapsed=False))
-        before_km2 += geodesic_area_km2(polygon) if polygon.area > 0 else 0.0
+        before_km2 += max(_polygon_area_m2(polygon), 0.0) / 1e6
         after_km2 += sum(geodesic_area_km2(part) for part in fixed)
         repaired += fixed
     reason = shapely.is_valid_reason(broken[0])

@@ -15,7 +15,7 @@ import shapely
 
 from sdm_core import config
 from sdm_core.errors import RegionError
-from sdm_core.regions.basemap import country_outlines, country_shares_in_europe, islands_at
+from sdm_core.regions.basemap import country_outlines, country_shares_in_europe, cut_at_coast, islands_at
 from sdm_core.regions.region import Region, format_lonlat, region_from_geometry, region_from_point
 
 PLACES_CREDIT = "Towns: GeoNames (CC BY 4.0); countries and island coasts: Natural Earth (public domain)"
@@ -218,6 +218,6 @@ def region_from_place(name: str, radius_km: float = TOWN_RADIUS_KM) -> Region:
             outline = islands_at(*preset["island_at"])
             notes = ["Coast: Natural Earth 1:10 million (public domain)."]
         else:
-            outline = shapely.Polygon(preset["outline"])
+            outline = cut_at_coast(shapely.Polygon(preset["outline"]))
             notes = ["Approximate outline drawn for Florascope, not an official boundary."]
     return region_from_geometry(outline, place.name, f"place:{place.name}", tuple(notes))
