@@ -112,7 +112,7 @@ def test_a_self_crossing_outline_keeps_both_lobes_and_says_so():
 
 def test_a_tangle_of_crossings_is_refused_instead_of_repaired_for_minutes():
     random = np.random.default_rng(0)
-    tangle = shapely.Polygon(random.uniform([0, 42], [1, 43], (3_000, 2)))
+    tangle = shapely.Polygon(random.uniform([0, 42], [1, 43], (1_500, 2)))
     with pytest.raises(RegionError, match=r"crosses itself .* times, so it has no inside; check the order"):
         region_from_geometry(tangle)
 
@@ -334,7 +334,7 @@ def test_countries_of_a_border_region_share_its_area():
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(-400, 400), st.integers(-90, 90)), min_size=3, max_size=9))
 def test_any_ring_gives_a_valid_region_on_the_map_or_a_sentence(points):
     try:
