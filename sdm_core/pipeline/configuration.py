@@ -68,6 +68,13 @@ class CovariatesConfig:
 
     path: str
     layers: tuple[str, ...] = ()
+    #: Cells without data take the values of the nearest cell with data this many cells away, so that a
+    #: coast is not lost to coarse covariates; 0 leaves them without.
+    fill_gaps_cells: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.fill_gaps_cells >= 0:
+            raise ConfigurationError(f"fill_gaps_cells = {self.fill_gaps_cells}; expected 0 or more.")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def fit_models(
             config.training,
             site_weights=None if weights is None else weights[rows],
             background=_background(config, prepared),
-            folder=None if folder is None else folder / config.name,
+            folder=None if folder is None else folder / folder_name(config.name),
             resume=resume,
             device=device,
             progress=progress,
@@ -89,6 +90,11 @@ def fit_models(
     if len(fitted) == 1:
         return fitted[0]
     return Ensemble(fitted, prepared.config.combination, [config.weight for config in models])
+
+
+def folder_name(name: str) -> str:
+    """A model's name as a folder: letters and digits, the rest as hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
 
 
 def _background(config: ModelConfig, prepared: Prepared) -> Background | None:

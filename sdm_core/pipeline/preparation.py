@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from sdm_core import config as paths
 from sdm_core.covariates import CovariateStack, read_stack
@@ -116,11 +117,26 @@ def prepare(config: AtlasConfig) -> Prepared:
     occurrences = read_occurrences(config)
     layers = config.covariates.layers or None
     stack = read_stack(data_path(config.covariates.path), layers=layers)
+    stack = fill_gaps(stack, config.covariates.fill_gaps_cells)
     features = build_features(config.features, stack)
     sites = site_table(occurrences, stack, by=config.occurrences.by, min_sites=config.occurrences.min_sites)
     logger.info("%s: %d sites, %d species, %d features", config.name, sites.n_sites, sites.n_species,
                 len(features.names))  # fmt: skip
     return Prepared(config, occurrences, stack, features, sites)
+
+
+def fill_gaps(stack: CovariateStack, reach_cells: float) -> CovariateStack:
+    """The stack with cells without data given the values of the nearest cell with data within reach.
+
+    Distance is between cell centres, in cells; the stack itself where `reach_cells` is 0.
+    """
+    if reach_cells == 0 or not stack.valid.any():
+        return stack
+    distance, (rows, columns) = distance_transform_edt(~stack.valid, return_indices=True)
+    near = (distance > 0) & (distance <= reach_cells)
+    values = stack.values.copy()
+    values[:, near] = stack.values[:, rows[near], columns[near]]
+    return replace(stack, values=values)
 
 
 def read_occurrences(config: AtlasConfig) -> Occurrences:

@@ -311,6 +311,8 @@ def _start_fabric(device: str, precision: Precision) -> Any:
     """Fabric on one device, or a sentence that says why not."""
     from lightning_fabric import Fabric
 
+    # Fabric announces its precision at every start; twenty folds would announce it twenty times.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         return Fabric(accelerator=device, devices=1, precision=precision)
     except (RuntimeError, ValueError) as error:
