@@ -69,6 +69,16 @@ class RegionSums:
         return PROBABILITY_OF_CODE[self.max_codes]
 
 
+@dataclass(frozen=True)
+class _MappedLevel:
+    """Totals of the parents at one resolution; one of size n is whole when n of its rows are asked for."""
+
+    parent_of_row: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+    weighted_squares: NDArray[np.unsignedinteger]
+    max_codes: NDArray[np.uint8]
+
+
 class PredictionStore:
     """Calibrated probabilities of every species in every cell of an atlas.
 
@@ -286,16 +296,20 @@ class PredictionStore:
         return self.area_ha.astype(np.float64)
 
     @cached_property
-    def _levels(self) -> list[tuple[NDArray, NDArray, NDArray]]:
-        """Starts, weighted squares and max codes of each level, coarsest first."""
-        return [
-            (
-                np.array(self._array(f"level{resolution}_starts")),
-                self._array(f"level{resolution}_squares"),
-                self._array(f"level{resolution}_max"),
+    def _levels(self) -> list[_MappedLevel]:
+        """The pyramid, coarsest level first."""
+        levels = []
+        for resolution in sorted(self.meta["levels"]):
+            sizes = np.diff(self._array(f"level{resolution}_starts"))
+            levels.append(
+                _MappedLevel(
+                    parent_of_row=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
+                    sizes=sizes,
+                    weighted_squares=self._array(f"level{resolution}_squares"),
+                    max_codes=self._array(f"level{resolution}_max"),
+                )
             )
-            for resolution in sorted(self.meta["levels"])
-        ]
+        return levels
 
     def region_sums(self, rows: ArrayLike) -> RegionSums:
         """Totals over some rows, per species: whole parents from the pyramid, the rest row by row.
@@ -304,25 +318,21 @@ class PredictionStore:
         Raises `NoDataInRegionError` when there are no rows.
         """
         wanted = self._checked_rows(rows)
-        left = np.zeros(self.n_cells + 1, dtype=np.int64)
-        left[wanted + 1] = 1
+        left = wanted
         squares = np.zeros(self.n_species)
         max_codes = np.zeros(self.n_species, dtype=np.uint8)
-        for starts, level_squares, level_max in self._levels:
-            selected = np.cumsum(left)[starts]
-            full = np.flatnonzero(np.diff(selected) == np.diff(starts))
-            if not len(full):
-                continue
-            for part in row_chunks(len(full), self.n_species):
-                parents = full[part]
-                squares += level_squares[parents].sum(axis=0, dtype=np.float64)
-                np.maximum(max_codes, level_max[parents].max(axis=0), out=max_codes)
-            covered = np.zeros(self.n_cells + 2, dtype=np.int8)
-            covered[starts[full] + 1] += 1
-            covered[starts[full + 1] + 1] -= 1
-            left[np.cumsum(covered[:-1]) > 0] = 0
-        rest = np.flatnonzero(left[1:])
-        self._add_rows(rest, squares, max_codes)
+        for level in self._levels:
+            if not len(left):
+                break
+            parents = level.parent_of_row[left]
+            full = np.bincount(parents - parents[0]) == level.sizes[parents[0] : parents[-1] + 1]
+            chosen = np.flatnonzero(full) + parents[0]
+            for part in row_chunks(len(chosen), self.n_species):
+                numbers = level.weighted_squares[chosen[part]].astype(np.float64)
+                squares += np.ones(len(numbers)) @ numbers
+                np.maximum(max_codes, level.max_codes[chosen[part]].max(axis=0), out=max_codes)
+            left = left[~full[parents - parents[0]]]
+        self._add_rows(left, squares, max_codes)
         return RegionSums(
             len(wanted), int(self.area_ha[wanted].sum(dtype=np.int64)), squares.astype(np.int64), max_codes
         )

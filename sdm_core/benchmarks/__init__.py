@@ -1,0 +1,34 @@
+"""Every speed claim of the project, measured: `python -m sdm_core benchmark speed`.
+
+A benchmark is a function that returns its comparisons; adding one means adding a line to `SPEED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from sdm_core.benchmarks.queries import store_queries
+from sdm_core.benchmarks.timing import Comparison, UnequalResultsError, compare
+from sdm_core.errors import ConfigurationError
+
+#: Name → function that runs it.
+SPEED: dict[str, Callable[[], list[Comparison]]] = {
+    "store-synthetic": partial(store_queries, "synthetic"),
+    "store-atlases": partial(store_queries, "atlases"),
+}
+
+
+def run_speed(only: str | None = None) -> Iterator[Comparison]:
+    """Run the speed benchmarks, one after the other, giving each comparison as it is done.
+
+    Raises `ConfigurationError` for an unknown name, `UnequalResultsError` when contestants disagree.
+    """
+    if only is not None and only not in SPEED:
+        raise ConfigurationError(f"no speed benchmark is called {only!r}; there are {', '.join(SPEED)}")
+    for name, benchmark in SPEED.items():
+        if only in (None, name):
+            yield from benchmark()
+
+
+__all__ = ["SPEED", "Comparison", "UnequalResultsError", "compare", "run_speed"]

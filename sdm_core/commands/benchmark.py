@@ -1,0 +1,48 @@
+"""`python -m sdm_core benchmark speed [--only NAME] [--json FILE]`: every speed claim, measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(subparsers: Any) -> None:
+    """Add the parser of this command and of each of its benchmarks."""
+    parser = subparsers.add_parser("benchmark", help="measure speed claims and published benchmarks")
+    kinds = parser.add_subparsers(dest="benchmark", metavar="BENCHMARK", required=True)
+    speed = kinds.add_parser(
+        "speed",
+        help="every speed claim of the project",
+        description="Both contestants in one process, one thread, CPU time, by turns; the synthetic store is "
+        "built into a temporary folder and takes 1.1 GB there.",
+    )
+    speed.add_argument(
+        "--only", default=None, metavar="NAME", help="one benchmark: store-synthetic or store-atlases"
+    )
+    speed.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write a list of results")
+    speed.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each ratio as it is measured, and write them all as JSON where asked."""
+    from sdm_core.benchmarks import run_speed
+    from sdm_core.errors import ConfigurationError
+
+    entries: list[dict[str, Any]] = []
+    for comparison in run_speed(args.only):
+        entry = comparison.to_dict()
+        entries.append(entry)
+        print(
+            f"{entry['name']}: {entry['ours']:.2f} against {entry['peer']:.1f} {entry['unit']} "
+            f"(p95 {entry['ours_p95']:.2f} against {entry['peer_p95']:.1f}), {entry['ratio']:.1f} times, "
+            f"goal {entry['goal']:g}; {entry['equal']}",
+            flush=True,
+        )
+    if args.json is not None:
+        try:
+            args.json.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"{args.json} cannot be written: {error.strerror or error}") from error
+    return 0
