@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import subprocess
@@ -18,13 +20,26 @@ import pandas as pd
 import pytest
 import rasterio
 import shapely
+from PIL import Image
+from pyproj import Geod
 
 from sdm_core import regions
 from sdm_core.__main__ import main
 from sdm_core.errors import NoDataInRegionError, RegionError, ReportError, RuleError
 from sdm_core.indicators import summarise_region
 from sdm_core.registry import Atlas
-from sdm_core.reports import FORMAT_FILES, build_report, card, files, folder, render, report_stem, text
+from sdm_core.reports import (
+    FORMAT_FILES,
+    build_report,
+    card,
+    cartography,
+    drawings,
+    files,
+    folder,
+    render,
+    report_stem,
+    text,
+)
 
 TRIANGLE = shapely.Polygon([(0.0, 42.0), (1.0, 42.0), (0.5, 42.6), (0.0, 42.0)])
 
@@ -595,6 +610,56 @@ def test_zip_holds_the_report_and_its_manifest(report, tmp_path):
     with zipfile.ZipFile(archive) as bundle:
         assert set(bundle.namelist()) == {*folder.read_manifest(report), "MANIFEST.sha256"}
         assert bundle.testzip() is None
+
+
+# Maps ---------------------------------------------------------------------------------------------------
+
+
+def test_scale_bar_is_true_on_the_ground_within_a_percent():
+    frame = cartography.frame_around(shapely.box(-1.8, 42.1, 3.2, 43.3))
+    length_m = 1000 * cartography.round_length_km(frame.width_km)
+    left = frame.west + 0.03 * (frame.east - frame.west)
+    bottom = frame.south + 0.04 * (frame.north - frame.south)
+    longitude, latitude = frame.transformer.transform(
+        [left, left + length_m], [bottom, bottom], direction="INVERSE"
+    )
+    _, _, measured_m = Geod(ellps="WGS84").inv(longitude[0], latitude[0], longitude[1], latitude[1])
+    assert measured_m == pytest.approx(length_m, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("width_km", "length_km"), [(400.0, 100.0), (399.0, 50.0), (90.0, 20.0), (5.0, 1.0), (1.0, 0.2)]
+)
+def test_scale_bar_is_a_round_length_of_at_most_a_quarter_of_the_map(width_km, length_km):
+    assert cartography.round_length_km(width_km) == pytest.approx(length_km)
+
+
+def test_frame_is_widened_to_its_proportions_and_never_cuts_the_region():
+    for box in (shapely.box(0, 40, 0.1, 48), shapely.box(-8, 42, 8, 42.1), shapely.Point(1, 42).buffer(1e-4)):
+        frame = cartography.frame_around(box, aspect_range=(1.0, 2.0))
+        assert 1.0 - 1e-9 <= frame.aspect <= 2.0 + 1e-9
+        west, south, east, north = shapely.bounds(frame.project(shapely.segmentize(box, 0.05)))
+        assert frame.west <= west and east <= frame.east and frame.south <= south and north <= frame.north
+        assert frame.width_km >= 12.0
+
+
+def test_figures_are_drawn_at_300_dots_per_inch(report, page):
+    first = Page(page).images[0]["src"].removeprefix("data:image/png;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(first))) as image:
+        assert image.width == pytest.approx(170 / 25.4 * 300, abs=1)
+        assert image.info["dpi"][0] == pytest.approx(300, abs=0.1)
+
+
+def test_too_many_cells_are_drawn_as_means_of_coarser_ones(simulated_atlas):
+    store = simulated_atlas.store
+    rows = np.arange(store.n_cells)
+    values = np.asarray(store.layer("richness"), dtype=float)
+    cells, means, resolution = drawings.cells_to_draw(store, rows, values, most=len(rows) // 4)
+    assert resolution == store.resolution - 1
+    place = list(cells).index(regions.cells_to_parents(store.cells[:1], resolution)[0])
+    inside = regions.cells_to_parents(store.cells, resolution) == cells[place]
+    expected = np.average(values[inside], weights=store.area_ha[inside])
+    assert means[place] == pytest.approx(expected)
 
 
 # Numbers in words ---------------------------------------------------------------------------------------

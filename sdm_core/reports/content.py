@@ -227,7 +227,7 @@ def _cover_cards(summary: RegionSummary) -> list[dict[str, str]]:
         chosen.append(
             {
                 "label": "of the atlas’ area is poorer in species",
-                "value": f"{text.sensible(summary.percentiles['richness'], 2)}{text.NARROW_SPACE}%",
+                "value": f"{text.sensible(summary.percentiles['richness'], 2)}{text.UNIT_SPACE}%",
                 "note": "than the region’s mean cell",
             }
         )

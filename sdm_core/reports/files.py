@@ -100,13 +100,13 @@ def write_cells(path: Path, table: gpd.GeoDataFrame) -> None:
 
 
 def pixel_size_deg(cells: np.ndarray, lonlat: np.ndarray, resolution: int) -> float:
-    """Smallest of `PIXEL_SIZES_DEG` that is at least a quarter of a cell's width and fits the limit."""
+    """Smallest of `PIXEL_SIZES_DEG` near a sixth of a cell's width or wider that fits the limit."""
     edge_km = math.sqrt(float(np.mean(regions.cell_area_km2(cells[:100]))) / 2.598)
-    wanted = edge_km * 1.7 / 111.2 / 4.0
+    wanted = edge_km * 1.7 / 111.2 / 6.0
     west, south = lonlat.min(axis=0)
     east, north = lonlat.max(axis=0)
     for size in PIXEL_SIZES_DEG:
-        if size >= wanted * 0.75 and ((east - west) / size + 8) * ((north - south) / size + 8) <= (
+        if size >= 0.75 * wanted and ((east - west) / size + 8) * ((north - south) / size + 8) <= (
             MAX_RASTER_PIXELS
         ):
             return size

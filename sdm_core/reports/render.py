@@ -53,7 +53,7 @@ def render_html(content: Mapping[str, Any], *, edition: str = "screen") -> str:
 
 
 def render_pdf(content: Mapping[str, Any], path: Path) -> None:
-    """Set the print edition on A4 and write it to `path`.
+    """Set the print edition on A4, tagged for screen readers, and write it to `path`.
 
     Raises:
         ReportError: WeasyPrint or a library it needs is not installed.
@@ -66,7 +66,7 @@ def render_pdf(content: Mapping[str, Any], path: Path) -> None:
     # Everything is inlined; an address that is not would be a mistake, so none but data: is fetched.
     weasyprint.HTML(
         string=render_html(content, edition="print"), url_fetcher=URLFetcher(allowed_protocols=("data",))
-    ).write_pdf(path)
+    ).write_pdf(path, pdf_tags=True)
 
 
 @functools.cache

@@ -8,8 +8,10 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
-#: Between groups of three digits and before a unit; keeps both on one line.
+#: Between groups of three digits; keeps them on one line.
 NARROW_SPACE = "\u202f"
+#: Between a number and its unit.
+UNIT_SPACE = "\u00a0"
 NOT_DEFINED = "–"
 _MONTHS = (
     "January",
@@ -59,14 +61,14 @@ def sensible(value: object, figures: int = 3) -> str:
 
 def area(value_km2: object) -> str:
     """Area in km²: 12 345 km²."""
-    return f"{sensible(value_km2)}{NARROW_SPACE}km²" if is_number(value_km2) else NOT_DEFINED
+    return f"{sensible(value_km2)}{UNIT_SPACE}km²" if is_number(value_km2) else NOT_DEFINED
 
 
 def percent(share: object) -> str:
     """Share of one as a percentage: 12 %, 0.4 %."""
     if not is_number(share):
         return NOT_DEFINED
-    return f"{sensible(100.0 * float(share), 2)}{NARROW_SPACE}%"  # type: ignore[arg-type]
+    return f"{sensible(100.0 * float(share), 2)}{UNIT_SPACE}%"  # type: ignore[arg-type]
 
 
 def probability(value: object) -> str:

@@ -123,7 +123,7 @@ def build_warning(card: Mapping[str, Any]) -> str:
     if card.get("simulated"):
         return f"Simulated atlas: {cards.first(card, 'summary') or 'it says nothing about any real place.'}"
     if card.get("development_build"):
-        return f"Development build of the atlas: {cards.first(card, 'summary') or 'not for use.'}"
+        return str(cards.first(card, "summary") or "Development build of the atlas, not for use.")
     return ""
 
 
