@@ -15,7 +15,7 @@ SYNTHETIC_NAME = "synthetic"
 _RESOLUTION = 6
 #: Middle of the synthetic area, and how far a species' niche reaches, in degrees (smallest, largest).
 _CENTRE_LONLAT = (15.0, 48.0)
-_NICHE_DEG = (0.3, 2.2)
+_NICHE_DEG = (0.3, 1.4)
 _DEGREES_PER_ROOT_CELL = 0.033
 _CHUNK_CELLS = 2048
 _ROW_GROUP = 1_000_000

@@ -38,10 +38,10 @@ class Comparison:
         """Entry of the file `benchmark speed --json` writes."""
         return {
             "name": self.name,
-            "ours": round(self.ours, 4),
-            "peer": round(self.peer, 4),
+            "ours": round(self.ours, 6),
+            "peer": round(self.peer, 6),
             "unit": "ms CPU, median",
-            "ratio": round(self.peer / self.ours, 2),
+            "ratio": round(self.peer / max(self.ours, 1e-6), 2),
             "goal": self.goal,
             "equal": self.equal,
             **self.details,

@@ -276,5 +276,14 @@ def _remove_leftovers(root: Path, folder_name: str) -> None:
 
 
 def _temporary_root() -> Path:
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return Path(tempfile.gettempdir()) / f"florascope-{user}" / "stores"
+    """Folder of this user alone below the system's temporary folder, made where it is absent."""
+    user = os.getuid() if hasattr(os, "getuid") else None
+    root = (
+        Path(tempfile.gettempdir())
+        / f"florascope-{os.environ.get('USERNAME', 'user') if user is None else user}"
+    )
+    with contextlib.suppress(OSError):
+        root.mkdir(mode=0o700, exist_ok=True)
+        if user is not None and root.stat().st_uid != user:
+            return Path(tempfile.mkdtemp(prefix="florascope-")) / "stores"
+    return root / "stores"
