@@ -177,6 +177,14 @@ def test_models_differ_by_what_they_may_look_at() -> None:
         assert (abs(model.predict_logits(warmer) - base).max() > 1e-6) == bool(sees_covariates)
 
 
+def test_a_model_told_its_columns_sees_no_others() -> None:
+    sites = some_sites()
+    wetter = SiteInputs(sites.lonlat, sites.features + np.array([0, 100], np.float32))
+    model = Sinr(NetworkSettings(inputs="env", columns=(0,), width=16), SPECIES, COVARIATES)
+    assert model.scaling.names == ("bio1",)
+    np.testing.assert_array_equal(model.predict_logits(wetter), model.predict_logits(sites))
+
+
 def test_building_any_model_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise AssertionError("a model asked for the network")

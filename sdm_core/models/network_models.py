@@ -27,6 +27,8 @@ class NetworkSettings:
 
     #: What the network sees: location, covariates, or both.
     inputs: InputKind = "env+coords"
+    #: Numbers of the covariates it sees; all of them where empty.
+    columns: tuple[int, ...] = ()
     #: How longitude and latitude are given to it (see `encodings`).
     encoding: Encoding = "sphere"
     #: West, south, east, north of the study area; for the `fourier` encoding.
@@ -49,7 +51,7 @@ class NetworkSettings:
     trunk: Trunk = "residual"
 
     def __post_init__(self) -> None:
-        for name in ("bounds", "frequencies"):
+        for name in ("bounds", "frequencies", "columns"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
@@ -119,7 +121,8 @@ class NetworkModel(SpeciesModel):
                 )
             )
         if self.settings.inputs != "coords":
-            parts.append(np.asarray(inputs.features, dtype=np.float32))
+            seen = inputs.features[:, self.settings.columns] if self.settings.columns else inputs.features
+            parts.append(np.asarray(seen, dtype=np.float32))
         return np.concatenate(parts, axis=1)
 
     def fit_scaling(self, inputs: SiteInputs) -> None:
@@ -129,7 +132,10 @@ class NetworkModel(SpeciesModel):
 
     def column_names(self, n_inputs: int) -> tuple[str, ...]:
         """Names of the network's columns: coordinates first, then covariates."""
-        own = () if self.settings.inputs == "coords" else self.covariates
+        own: tuple[str, ...] = ()
+        if self.settings.inputs != "coords":
+            columns = self.settings.columns or range(len(self.covariates))
+            own = tuple(self.covariates[column] for column in columns)
         coordinates = (f"coordinate{number}" for number in range(n_inputs - len(own)))
         return (*coordinates, *own)
 

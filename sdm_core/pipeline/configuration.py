@@ -94,7 +94,7 @@ class ModelConfig:
     #: Name in the tables.
     name: str
     kind: ModelKind = "sinr"
-    #: Patterns of the features it may see; baselines only (members share all features).
+    #: Patterns of the features it may see.
     features: tuple[str, ...] = ("*",)
     #: Copies with different seeds whose logits are averaged.
     n_seeds: int = 1
@@ -117,6 +117,8 @@ class ModelConfig:
             raise ConfigurationError(f"n_seeds = {self.n_seeds}; expected 1 or more.")
         if not self.weight > 0:
             raise ConfigurationError(f"weight = {self.weight}; expected more than 0.")
+        if self.network.columns:
+            raise ConfigurationError(f"Model {self.name!r} sets columns; name its `features` instead.")
         if self.kind == "fusion_resnet" and not self.patches:
             raise ConfigurationError(
                 f"Model {self.name!r} is a fusion_resnet without [patches]; name the layers of each branch."
@@ -204,8 +206,6 @@ class AtlasConfig:
         names = [model.name for model in (*self.members, *self.baselines)]
         if len(set(names)) < len(names):
             raise ConfigurationError(f"Two models share a name in {', '.join(names)}; give each its own.")
-        if any(member.features != ("*",) for member in self.members):
-            raise ConfigurationError("Members share all features; only baselines may name `features`.")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, without the file's own path."""

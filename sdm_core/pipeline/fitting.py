@@ -41,15 +41,16 @@ def build_model(config: ModelConfig, prepared: Prepared) -> SpeciesModel:
 
 def _build_one(config: ModelConfig, prepared: Prepared, seed: int) -> SpeciesModel:
     """One copy of a model."""
-    names = [prepared.features.names[column] for column in prepared.columns_of(config)]
+    names = prepared.features.names
+    network = replace(config.network, columns=prepared.columns_of(config))
     if config.kind == "grid":
         return DiscretizedGrid(config.grid, prepared.species, names)
     if config.kind == "logistic":
-        return Logistic(config.network, prepared.species, names, seed)
+        return Logistic(network, prepared.species, names, seed)
     if config.kind == "sinr":
-        return Sinr(config.network, prepared.species, names, seed)
+        return Sinr(network, prepared.species, names, seed)
     settings = FusionSettings(
-        **asdict(config.network),
+        **asdict(network),
         groups=group_numbers(prepared.patch_layers(config)),
         patch_size=config.patch_size,
         weights=config.patch_weights or None,

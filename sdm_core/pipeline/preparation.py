@@ -54,25 +54,22 @@ class Prepared:
         table = self.features.at(lonlat[:, 0], lonlat[:, 1])
         return SiteInputs(np.asarray(lonlat, dtype=np.float64), table.values)
 
-    def columns_of(self, model: ModelConfig) -> list[int]:
-        """Numbers of the features a model may see.
+    def columns_of(self, model: ModelConfig) -> tuple[int, ...]:
+        """Numbers of the features a model may see, none for all of them.
 
         Raises `ConfigurationError` for a pattern that no feature has.
         """
-        return matching(model.features, self.features.names, f"features of model {model.name!r}")
+        names = self.features.names
+        columns = matching(model.features, names, f"features of model {model.name!r}")
+        return () if len(columns) == len(names) else tuple(columns)
 
     def view(self, model: ModelConfig, inputs: SiteInputs) -> SiteInputs:
-        """What this model sees of the sites: its features, and patches where it takes them."""
-        columns = self.columns_of(model)
-        patches = None
-        if model.kind == "fusion_resnet":
-            patches = self.patch_stack(model).patches(
-                inputs.lonlat[:, 0], inputs.lonlat[:, 1], model.patch_size
-            )
-        features = inputs.features
-        if columns != list(range(features.shape[1])):
-            features = features[:, columns]
-        return SiteInputs(inputs.lonlat, features, patches)
+        """The sites with their patches, where this model takes any."""
+        if model.kind != "fusion_resnet":
+            return inputs
+        longitude, latitude = inputs.lonlat.T
+        patches = self.patch_stack(model).patches(longitude, latitude, model.patch_size)
+        return SiteInputs(inputs.lonlat, inputs.features, patches)
 
     def patch_stack(self, model: ModelConfig) -> CovariateStack:
         """The raster layers in a model's patches, in the order of its branches."""
