@@ -1,6 +1,9 @@
 """Florascope in the browser: `streamlit run app.py` finds the ASGI object named `app`."""
 
 import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import streamlit as st
 
@@ -17,4 +20,26 @@ def show_failure(error: Exception) -> bool:
     return True
 
 
-app = st.App("pages/main.py", routes=ROUTES, on_script_error=show_failure)
+def warm_up() -> None:
+    """Unpack the installed atlases and load the libraries of a first map while the browser still opens."""
+    import matplotlib  # noqa: F401
+    import pydeck  # noqa: F401
+
+    from sdm_core import registry
+    from sdm_core.errors import FlorascopeError
+
+    for name in registry.list_atlases():
+        try:
+            registry.open_atlas(name)
+        except FlorascopeError as error:
+            logger.warning("the atlas %s is not ready: %s", name, error)
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Warm up beside the first requests."""
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    yield
+
+
+app = st.App("pages/main.py", routes=ROUTES, lifespan=lifespan, on_script_error=show_failure)

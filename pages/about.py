@@ -1,4 +1,4 @@
-"""How does it work, how good is it, and what is it not for?"""
+"""About: how it works, how good it is, what it is not for, how to cite it."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def quality(atlas: Atlas) -> None:
             for row in table["rows"]
         )
         st.html(
-            f'<div class="fs-scroll"><table class="fs-table fs-scores"><caption>{html.escape(table["caption"])}'
-            f"</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+            '<div class="fs-scroll"><table class="fs-table fs-scores">'
+            f"<caption>{html.escape(table['caption'])}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
     if tables:
         st.html(f'<p class="fs-note">{say("quality_note")}</p>')

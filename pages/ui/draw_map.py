@@ -27,10 +27,9 @@ class _FetchedLayer(JSCSSMixin, folium.MacroElement):
             {{ map }}.createPane('{{ this.pane }}').style.zIndex = {{ this.z_index }};
             {{ map }}.getPane('{{ this.pane }}').style.pointerEvents = 'none';
         }
-        fetch({{ this.url | tojson }}).then(function (answer) { return answer.json(); }).then(function (shapes) {
-            L.geoJSON(shapes, {pane: '{{ this.pane }}', interactive: false, style: {{ this.style | tojson }}})
-                .addTo({{ map }});
-        });
+        fetch({{ this.url | tojson }}).then(answer => answer.json()).then(shapes => L.geoJSON(
+            shapes, {pane: '{{ this.pane }}', interactive: false, style: {{ this.style | tojson }}}
+        ).addTo({{ map }}));
         {% endmacro %}
     """)
 
@@ -47,6 +46,7 @@ class _Look(folium.MacroElement):
         {% macro script(this, kwargs) %}
         L.control.scale({imperial: false, position: 'bottomright'}).addTo({{ this._parent.get_name() }});
         {{ this._parent.get_name() }}.getContainer().style.background = '{{ this.sea }}';
+        {{ this._parent.get_name() }}.getContainer().style.font = '12px sans-serif';
         {{ this._parent.get_name() }}.attributionControl.setPrefix(false);
         {{ this._parent.get_name() }}.attributionControl.addAttribution('Natural Earth');
         {% endmacro %}
@@ -79,6 +79,8 @@ def base_map(bounds: Bounds, coverage_url: str, with_drawing: bool) -> folium.Ma
         max_zoom=13,
         world_copy_jump=False,
         prefer_canvas=True,
+        zoom_snap=0.25,
+        zoom_delta=0.5,
     )
     leaflet.fit_bounds([[south, west], [north, east]])
     plain = {"stroke": False, "fillOpacity": 1}

@@ -6,7 +6,6 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -22,6 +21,8 @@ MAP_HEIGHT = 570
 #: Degrees of latitude above and below a chosen cell that a close view shows.
 _AROUND_DEG = 1.3
 _N_PANEL_SPECIES = 15
+#: Width of the legend in the lower right corner of the map.
+_LEGEND_PIXELS = 250
 _DEFAULT_CUTOFF_PERCENT = 2
 
 
@@ -105,7 +106,7 @@ def choose_window(atlas: Atlas) -> Bounds | None:
         help=say("window_help"),
     )
     if value.startswith("place:"):
-        return resources.padded(resources.place(value[6:]).bounds)
+        return resources.view_around(resources.place(value[6:]).bounds)
     if value.startswith("at:"):
         try:
             longitude, latitude = (float(part) for part in value[3:].split(","))
@@ -113,13 +114,7 @@ def choose_window(atlas: Atlas) -> Bounds | None:
             state.notice(say("unknown_place", value=value[3:]))
             state.change(window="")
             return None
-        half_width = _AROUND_DEG * 1.35 / max(0.2, float(np.cos(np.radians(latitude))))
-        return (
-            longitude - half_width,
-            latitude - _AROUND_DEG,
-            longitude + half_width,
-            latitude + _AROUND_DEG,
-        )
+        return resources.view_around((longitude, latitude - _AROUND_DEG, longitude, latitude + _AROUND_DEG))
     return None
 
 
@@ -168,7 +163,9 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
     map_column, panel = st.columns([3.3, 1.15], gap="small")
     with map_column, st.container(key="map_box"):
         chosen = _chosen_cell()
-        deck = maps.hexagon_map(url, layer, cells.bounds, display.opacity, observed, chosen=chosen)
+        deck = maps.hexagon_map(
+            url, layer, cells.bounds, display.opacity, observed, chosen=chosen, legend_pixels=_LEGEND_PIXELS
+        )
         st.pydeck_chart(
             deck,
             height=MAP_HEIGHT,
@@ -321,9 +318,12 @@ def below_map(
             height=320,
             key="map_table",
             column_config={
+                "h3_cell": "H3 cell",
+                "longitude": "Longitude, °",
+                "latitude": "Latitude, °",
                 column: st.column_config.NumberColumn(
                     LAYER_UNITS[layer].capitalize(), format="percent" if layer == "species" else "%.3f"
-                )
+                ),
             },
         )
 

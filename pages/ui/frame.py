@@ -56,13 +56,17 @@ def show_notices() -> None:
 
 
 @contextmanager
-def friendly_errors() -> Iterator[None]:
-    """Show the sentence of a refusal and stop there; what the user chose stays as it is."""
+def friendly_errors(stop: bool = True) -> Iterator[None]:
+    """Show the sentence of a refusal, and stop the page there unless it can go on without the answer.
+
+    What the user chose stays as it is.
+    """
     try:
         yield
     except FlorascopeError as error:
         st.error(str(error), icon=":material/error:")
-        st.stop()
+        if stop:
+            st.stop()
 
 
 def choose_atlas() -> Atlas:

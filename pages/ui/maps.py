@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui import palette, resources
@@ -30,6 +31,7 @@ Bounds = tuple[float, float, float, float]
 _KM_PER_DEGREE = 111.195
 #: Width and height, in pixels, that a first view must fit into.
 _FIT_PIXELS = (740, 540)
+_PHONE_PIXELS = (340, 500)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Scale:
     low: float
     high: float
     cutoff: float
+
+
+def screen_pixels() -> tuple[int, int]:
+    """Width and height a first view must fit into: a narrow map on phones."""
+    agent = str(st.context.headers.get("User-Agent", "")) if st.context.headers else ""
+    return _PHONE_PIXELS if "Mobi" in agent else _FIT_PIXELS
 
 
 def fit(bounds: Bounds, pixels: tuple[int, int] = _FIT_PIXELS) -> tuple[float, float, float]:
@@ -114,13 +122,15 @@ def hexagon_map(
     observed: pd.DataFrame | None = None,
     outline: dict[str, Any] | None = None,
     chosen: str = "",
-    pixels: tuple[int, int] = _FIT_PIXELS,
+    pixels: tuple[int, int] | None = None,
+    legend_pixels: int = 0,
 ) -> pdk.Deck:
     """Deck of one hexagon layer over the base map.
 
     hexagons_url: address of rows made by `hexagon_rows`. observed: columns `longitude`, `latitude`,
     `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring. pixels: width and
-    height the first view must fit into.
+    height the first view must fit into. legend_pixels: width of a legend on the right, from which the
+    view moves away where there is room.
 
     Colours are given to the sublayers: Streamlit fades the colours of every layer once something is
     selected, and a map that pales after a click cannot be read against its legend.
@@ -128,7 +138,12 @@ def hexagon_map(
     import pydeck as pdk
 
     ink = palette.inks()
+    screen = screen_pixels()
+    pixels = min(pixels or screen, screen)
     longitude, latitude, zoom = fit(bounds, pixels)
+    pixels_per_degree = 512 * 2**zoom / 360
+    slack = max(0.0, pixels[0] - pixels_per_degree * (bounds[2] - bounds[0]))
+    longitude += min(slack, legend_pixels) / 2 / pixels_per_degree
     root = base_path()
     layers = [
         pdk.Layer(
@@ -257,7 +272,7 @@ def _observed_layer(observed: pd.DataFrame, ink: palette.Inks) -> pdk.Layer:
 
 
 def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
-    """A bar of a round length in the lower left of `bounds`: it lies on the map, so it stays true at any zoom."""
+    """A bar of a round length in the lower left of `bounds`, on the map itself: true at any zoom."""
     import pydeck as pdk
 
     west, south, east, north = bounds
@@ -299,7 +314,7 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
 def legend(
     scale: Scale, name: str, hexagon_km2: float, source: str, show_observed: bool, italic: bool
 ) -> str:
-    """HTML of the legend: name, unit, ramp with its ends, swatches, and the line that says where it comes from."""
+    """HTML of the legend: name, unit, ramp with its ends, swatches, atlas, version and date."""
     ink = palette.inks()
     title = f"<i>{html.escape(name)}</i>" if italic else html.escape(name)
     middle = (scale.low + scale.high) / 2
@@ -309,7 +324,8 @@ def legend(
         label = say("legend_cutoff", value=layer_value(scale.layer, scale.cutoff))
         swatches.append(f'<span class="fs-swatch" style="background:{palette.css(ink.faint)}"></span>{label}')
     swatches.append(
-        f'<span class="fs-swatch fs-none" style="background:{palette.css(ink.land)}"></span>{say("legend_missing")}'
+        f'<span class="fs-swatch fs-none" style="background:{palette.css(ink.land)}"></span>'
+        + say("legend_missing")
     )
     if show_observed:
         swatches.append(
@@ -322,6 +338,6 @@ def legend(
         f'<div class="fs-ramp" style="background:{palette.css_ramp(scale.layer)}"></div>'
         f'<div class="fs-ends">{ends}</div>'
         f'<div class="fs-keys">{"".join(f"<span>{swatch}</span>" for swatch in swatches)}</div>'
-        f'<div class="fs-source">{say("legend_hexagon", area=number(hexagon_km2, 0 if hexagon_km2 >= 10 else 1))}'
+        f'<div class="fs-source">{say("legend_hexagon", area=number(hexagon_km2))}'
         f"<br><span>{html.escape(source)}</span></div></div>"
     )

@@ -9,13 +9,17 @@ ENGLISH: dict[str, str] = {
     "title": "Florascope",
     "tagline": "Where plants are predicted, and how far to trust it",
     # address bar
-    "unknown_atlas": "The link asks for the atlas “{value}”, which is not installed; showing {shown} instead.",
+    "unknown_atlas": (
+        "The link asks for the atlas “{value}”, which is not installed; showing {shown} instead."
+    ),
     "unknown_layer": "The link asks for the layer “{value}”, which does not exist; showing {shown} instead.",
     "unknown_species": (
         "The link asks for “{value}”, which is not a species of this atlas; showing {shown} instead."
     ),
     "unknown_rule": "The link asks for the rule “{value}”, which does not exist; using {shown} instead.",
-    "unknown_place": "The link asks for “{value}”, which is not a known place; showing the whole atlas instead.",
+    "unknown_place": (
+        "The link asks for “{value}”, which is not a known place; showing the whole atlas instead."
+    ),
     "unreadable_region": "The area in the link cannot be read ({reason}) Choose one here instead.",
     # no atlas
     "no_atlas_title": "No atlas is installed yet",
@@ -42,7 +46,9 @@ ENGLISH: dict[str, str] = {
     "no_observed": "This atlas carries no observed records for this layer.",
     "opacity": "Opacity of the hexagons",
     "cutoff": "Grey out below",
-    "cutoff_help": "Cells below this value turn pale grey, so that faint predictions do not pass for a range.",
+    "cutoff_help": (
+        "Cells below this value turn pale grey, so that faint predictions do not pass for a range."
+    ),
     "full_scale": "Same colours for all species (0–100 %)",
     "full_scale_help": "Off: the ramp ends at the highest value drawn here, as the legend says.",
     "legend_cutoff": "below {value}",
@@ -65,16 +71,20 @@ ENGLISH: dict[str, str] = {
     "share_text": "This link restores atlas, layer, species and area:",
     "map_alt": "Hexagon map of {layer}; its values are in the table below the map.",
     "about_species": (
-        "Calibrated probability that {species} is recorded in a {area} km² cell, learned from climate, terrain and "
-        "{source}: it shows where conditions suit the species, not how abundant it is, and recent planting or "
+        "Calibrated probability that {species} is recorded in a {area} km² cell, learned from climate, "
+        "terrain and "
+        "{source}: it shows where conditions suit the species, not how abundant it is, and recent "
+        "planting or "
         "loss is invisible to it."
     ),
     "about_richness": (
-        "Expected number of the atlas's {n_species} species in a {area} km² cell (the sum of their calibrated "
+        "Expected number of the atlas's {n_species} species in a {area} km² cell (the sum of their "
+        "calibrated "
         "probabilities): species with too few records are not counted, so it is a floor, not a full flora."
     ),
     "about_shannon": (
-        "Shannon index (natural logarithm) of the predicted shares of species in a {area} km² cell: it measures "
+        "Shannon index (natural logarithm) of the predicted shares of species in a {area} km² cell: it "
+        "measures "
         "evenness of predicted occurrence, not of abundance."
     ),
     "about_simpson": (
@@ -106,7 +116,9 @@ ENGLISH: dict[str, str] = {
     "keep_area": "Back to {name}",
     "reading": "Reading the cells of {name} …",
     "rule": "From probabilities to a species list",
-    "rule_help": "How the list of expected species of a cell is drawn from its probabilities; α and γ follow from it.",
+    "rule_help": (
+        "How the list of expected species of a cell is drawn from its probabilities; α and γ follow from it."
+    ),
     "threshold": "Present from",
     "top_k": "Species per cell",
     "species_table": "Species",
@@ -121,7 +133,8 @@ ENGLISH: dict[str, str] = {
     "ready": "Ready in {seconds} s. The files carry place, atlas and date in their names.",
     "download_zip": "Everything (ZIP)",
     "screening": (
-        "Screening only: predicted suitability does not replace a survey, and a species missing from the list may "
+        "Screening only: predicted suitability does not replace a survey, and a species missing from the "
+        "list may "
         "still grow here."
     ),
     "way": "How",
@@ -140,7 +153,9 @@ ENGLISH: dict[str, str] = {
     "column_area": "Σ cell area × probability.",
     "column_present": "In the species list of at least one cell, by the rule chosen above.",
     "column_records": "Observed records in the coarse cells (about 1 800 km²) the region touches.",
-    "column_flags": "Endemic to the area of the source; listed in the Habitats Directive; invasive of Union concern.",
+    "column_flags": (
+        "Endemic to the area of the source; listed in the Habitats Directive; invasive of Union concern."
+    ),
     "card_expected": "Species expected, at least",
     "card_expected_under": "90 % interval, species taken as independent",
     "card_gamma": "Species of the region (γ)",
@@ -157,9 +172,12 @@ ENGLISH: dict[str, str] = {
         "The model learned from {n} records in the coarse cells (about 250 km²) this area touches, "
         "{density} per 100 km² over {area} km²."
     ),
-    "trust_empty": "{percent} % of these coarse cells hold no record at all: there the numbers rest on climate alone.",
+    "trust_empty": (
+        "{percent} % of these coarse cells hold no record at all: there the numbers rest on climate alone."
+    ),
     "trust_grades": (
-        "Grade of effort by records per 100 km²: A from 5, B from 1, C from 0.1, D below; it says how much was "
+        "Grade of effort by records per 100 km²: A from 5, B from 1, C from 0.1, D below; it says how "
+        "much was "
         "looked, not how right the model is."
     ),
     "trust_applicability": "{percent} % of the area lies inside the conditions the model was trained on.",
@@ -176,49 +194,61 @@ ENGLISH: dict[str, str] = {
     # about
     "about_title": "How it works",
     "about_lead": (
-        "Florascope shows where plant species are predicted to occur, how diverse those predictions are, and how "
-        "far to trust them. Nothing is computed in the cloud: every map and number comes from an atlas on this "
+        "Florascope shows where plant species are predicted to occur, how diverse those predictions are, "
+        "and how "
+        "far to trust them. Nothing is computed in the cloud: every map and number comes from an atlas on"
+        " this "
         "machine."
     ),
     "about_records_title": "Records.",
     "about_records": (
-        "Where a species was found, from an open atlas or inventory; duplicates, misplaced and out-of-area points "
+        "Where a species was found, from an open atlas or inventory; duplicates, misplaced and out-of-"
+        "area points "
         "are removed, and the number each rule removed is on the model card."
     ),
     "about_climate_title": "Surroundings.",
     "about_climate": "Climate, terrain and land cover at each place and in the country around it.",
     "about_model_title": "Model.",
     "about_model": (
-        "One network learns all species at once; its scores become probabilities by calibration on blocks of land "
+        "One network learns all species at once; its scores become probabilities by calibration on blocks"
+        " of land "
         "it has never seen."
     ),
     "about_store_title": "Atlas.",
     "about_store": (
-        "The probabilities of every species in every hexagon are stored once, so that opening a page runs no model."
+        "The probabilities of every species in every hexagon are stored once, so that opening a page runs"
+        " no model."
     ),
     "about_answers_title": "Answers.",
     "about_answers": (
-        "An area is answered from its hexagons: species list, α, β and γ diversity, Hill numbers, flags with source "
+        "An area is answered from its hexagons: species list, α, β and γ diversity, Hill numbers, flags "
+        "with source "
         "and date, and a report whose files all hold the same numbers."
     ),
     "limit_survey": (
-        "The maps do not replace a survey: they are for screening, teaching and deciding where to look; no permit, "
+        "The maps do not replace a survey: they are for screening, teaching and deciding where to look; "
+        "no permit, "
         "status or management decision should rest on them alone."
     ),
     "limit_abundance": (
-        "A probability is about being recorded in a hexagon of some 36 km², not about abundance, and not about a "
+        "A probability is about being recorded in a hexagon of some 36 km², not about abundance, and not "
+        "about a "
         "particular field or wood."
     ),
     "limit_gamma": (
-        "The species number of an area is never 1 − Π(1 − p): neighbouring hexagons are not independent trials. It is "
+        "The species number of an area is never 1 − Π(1 − p): neighbouring hexagons are not independent "
+        "trials. It is "
         "given as a lower bound with an interval, and as the size of the list under the chosen rule."
     ),
     "quality_title": "How good is it",
     "no_validation": "The model card of “{atlas}” holds no cross-validation.",
     "quality_note": (
-        "Means over species on whole blocks of land the model had not seen, beside the baselines; longitude and "
-        "latitude alone show how much of a score is only geography. AUC: chance that a place with the species scores "
-        "above one without. Average precision: mean precision over the ranking, harder for rare species. Sample F1: "
+        "Means over species on whole blocks of land the model had not seen, beside the baselines; "
+        "longitude and "
+        "latitude alone show how much of a score is only geography. AUC: chance that a place with the "
+        "species scores "
+        "above one without. Average precision: mean precision over the ranking, harder for rare species. "
+        "Sample F1: "
         "agreement of the species lists of places."
     ),
     "regenerate": "These tables are made again by:",
@@ -226,7 +256,8 @@ ENGLISH: dict[str, str] = {
     "calibration_x": "predicted probability",
     "calibration_y": "share of sites with a record",
     "calibration_note": (
-        "On held-out blocks, of all the cases given 30 %, about 30 % should hold the species: points on the dotted "
+        "On held-out blocks, of all the cases given 30 %, about 30 % should hold the species: points on "
+        "the dotted "
         "line. Below it the model promises too much, above it too little. Larger points stand for more cases."
     ),
     "fact_species": "Species",
@@ -242,7 +273,9 @@ ENGLISH: dict[str, str] = {
     "cite_data": "Please cite the data sources as well; a report carries the full citation.",
     "licences_title": "Sources and licences",
     # general
-    "broken": "Something went wrong here that should not have. Your choices are kept; reload the page to go on.",
+    "broken": (
+        "Something went wrong here that should not have. Your choices are kept; reload the page to go on."
+    ),
     "limits_link": "Limits and proper use",
 }
 

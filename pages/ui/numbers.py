@@ -47,7 +47,11 @@ def layer_value(layer: str, value: float) -> str:
     if layer == "species":
         return percent(value)
     digits = (
-        (0 if value >= 20 or value == 0 else 1) if layer == "richness" else 2 if layer == "shannon" else 3
+        (0 if value >= 20 or value == int(value) else 1)
+        if layer == "richness"
+        else 2
+        if layer == "shannon"
+        else 3
     )
     return number(value, digits)
 

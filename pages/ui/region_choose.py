@@ -82,7 +82,7 @@ def choose(region: Region | None) -> None:
     version = str(atlas.store.version)
     bounds = resources.atlas_bounds(atlas.name, version)
     coverage = resources.coverage_url(atlas.name, version)
-    with controls, frame.friendly_errors():
+    with controls, frame.friendly_errors(stop=False):
         if mode == "place":
             _choose_place(atlas)
         elif mode == "upload":
@@ -108,7 +108,7 @@ def _draw(bounds: resources.Bounds, coverage: str) -> None:
     if geometry == st.session_state.get("last_drawn"):
         return
     st.session_state["last_drawn"] = geometry
-    with frame.friendly_errors():
+    with frame.friendly_errors(stop=False):
         take(drawn_region(geometry))
         st.rerun()
 

@@ -1,4 +1,4 @@
-"""Step two of the Region page: five numbers, map and species side by side, and all numbers with definitions."""
+"""Step two of the Region page: five numbers, map beside species, all numbers with definitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pages.ui.messages import LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
 
 if TYPE_CHECKING:
-    from sdm_core.indicators import RegionSummary
+    from sdm_core.indicators import Indicator, RegionSummary
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
 
@@ -57,7 +57,8 @@ def header(region: Region) -> tuple[Atlas, str, dict[str, float]]:
             st.rerun()
     title.html(
         f'<h2 class="fs-region">{html.escape(region.name)}</h2>'
-        f'<div class="fs-note">{numbers.area(region.area_km2)} · {html.escape(frame.source_line(atlas))}</div>'
+        f'<div class="fs-note">{numbers.area(region.area_km2)} · '
+        f"{html.escape(frame.source_line(atlas))}</div>"
     )
     frame.show_notices()
     return atlas, rule, options
@@ -134,7 +135,8 @@ def cards(atlas: Atlas, reading: Reading) -> None:
     shown = [
         (
             say("card_expected"),
-            f"{numbers.number(lower.value, 0 if lower.value >= 100 else 1)} <small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
+            f"{numbers.number(lower.value, 0 if lower.value >= 100 else 1)} "
+            f"<small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
             say("card_expected_under"),
             f"{lower.text.definition} {lower.text.interval}",
         ),
@@ -285,11 +287,11 @@ def shown_species(table: pd.DataFrame) -> pd.DataFrame:
             "common_genus": table["common_genus"].fillna(""),
             "family": table["family"],
             "mean_probability": table["mean_probability"],
-            "max_probability": table["max_probability"],
             "expected_area_km2": table["expected_area_km2"],
             "present": table["present"],
             "records_nearby": table["records_nearby"],
             "flags": flags,
+            "max_probability": table["max_probability"],
             "flag_source": sources,
         }
     )
@@ -331,25 +333,29 @@ def _columns() -> dict[str, Any]:
     }
 
 
+def _number_row(item: Indicator) -> str:
+    """Table row of one number: label, value with its range, unit, definition."""
+    meaning = f" <em>Range: {html.escape(item.text.interval)}.</em>" if item.text.interval else ""
+    return (
+        f"<tr><td>{html.escape(item.text.label)}</td>"
+        f'<td class="fs-num" data-testid="number-{item.name}">{item.shown_interval}</td>'
+        f"<td>{html.escape(item.text.unit)}</td>"
+        f'<td class="fs-note">{html.escape(item.text.definition)}{meaning}</td></tr>'
+    )
+
+
 def details(atlas: Atlas, reading: Reading) -> None:
     """Every number with its definition, and how far to trust them."""
     summary = reading.summary
     with st.expander(say("details"), icon=":material/calculate:", key="details"):
         blocks = []
         for title, names in _GROUPS:
-            rows = "".join(
-                f"<tr><td>{html.escape(item.text.label)}</td>"
-                f'<td class="fs-num" data-testid="number-{name}">{item.shown_interval}</td>'
-                f"<td>{html.escape(item.text.unit)}</td>"
-                f'<td class="fs-note">{html.escape(item.text.definition)}'
-                f"{f' <em>Range: {html.escape(item.text.interval)}.</em>' if item.text.interval else ''}</td></tr>"
-                for name in names
-                if (item := summary.indicators.get(name)) is not None
-            )
+            rows = "".join(_number_row(summary[name]) for name in names if name in summary.indicators)
             blocks.append(f'<tr><th colspan="4">{say(title)}</th></tr>{rows}')
         st.html(
             f'<div class="fs-scroll"><table class="fs-table">{"".join(blocks)}</table></div>'
-            f'<p class="fs-note">{say("details_foot", n=numbers.number(summary.n_cells), rule=summary.rule_text)}</p>'
+            f'<p class="fs-note">'
+            f"{say('details_foot', n=numbers.number(summary.n_cells), rule=html.escape(summary.rule_text))}</p>"
         )
     with st.expander(say("trust_title"), icon=":material/verified_user:", key="trust"):
         from sdm_core import indicators

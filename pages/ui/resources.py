@@ -31,7 +31,7 @@ Bounds = tuple[float, float, float, float]
 N_TOOLTIP_SPECIES = 5
 _CHUNK_ELEMENTS = 4_000_000
 _MARGIN = 0.03
-_MAX_COVERAGE_CELLS = 4_000
+_MAX_COVERAGE_CELLS = 8_000
 #: A town is offered where a cell of this resolution around it holds predictions.
 _TOWN_RESOLUTION = 5
 _MAX_TOWNS = 4_000
@@ -154,6 +154,16 @@ def padded(bounds: Bounds, share: float = 0.06) -> Bounds:
     west, south, east, north = bounds
     east_west, north_south = share * (east - west), share * (north - south)
     return west - east_west, south - north_south, east + east_west, north + north_south
+
+
+def view_around(bounds: Bounds, aspect: float = 1.38) -> Bounds:
+    """Bounds with a margin, widened or heightened to the shape of the map, so that cells fill it."""
+    west, south, east, north = padded(bounds)
+    parallel = max(0.2, float(np.cos(np.radians((south + north) / 2))))
+    width, height = (east - west) * parallel, north - south
+    more_width = max(0.0, aspect * height - width) / parallel / 2
+    more_height = max(0.0, width / aspect - height) / 2
+    return west - more_width, south - more_height, east + more_width, north + more_height
 
 
 @dataclass(frozen=True)

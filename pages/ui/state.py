@@ -113,7 +113,7 @@ def fill(widget_key: str, value: object) -> str:
 def settle_choice(
     field: str, options: list[str], default: str, message: str, show: Callable[[str], str]
 ) -> str:
-    """The field's value where it is one of the options; otherwise the default, with a sentence if it was given."""
+    """The field's value where it is an option; otherwise the default, with a sentence if one was given."""
     value = getattr(view(), field)
     if value in options:
         return value
