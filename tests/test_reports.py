@@ -469,7 +469,7 @@ def test_command_of_the_methods_section_makes_the_same_numbers(report, atlas, tm
 
 def test_flags_carry_their_source_and_date(page):
     assert 'title="EU Habitats Directive (simulated, 2026-01-01)"' in page
-    assert "Habitats Directive II, IV" in page
+    assert "Habitats Directive, II, IV" in page
     assert "Source: Simulated niches, in the atlas of 2026-01-01" in page
 
 

@@ -317,7 +317,8 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
     """Colour bar with the quantity and its unit, and a swatch for cells without a value."""
     width_mm = figure.get_size_inches()[0] * carto.MM_PER_INCH
     bar_width = 0.60 if width_mm > 120 else 0.56
-    bar = figure.add_axes((0.012, _share(figure, 10.2), bar_width, _share(figure, 2.4)))
+    left = 3.0 / width_mm  # room for half a tick label
+    bar = figure.add_axes((left, _share(figure, 10.2), bar_width, _share(figure, 2.4)))
     colours = figure.colorbar(drawn, cax=bar, orientation="horizontal")
     colours.outline.set_linewidth(0.4)
     bar.tick_params(labelsize=6.5, length=2, pad=1.5)
@@ -330,7 +331,7 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
         bar.xaxis.set_minor_formatter(NullFormatter())
     elif width_mm < 120:
         bar.xaxis.set_major_locator(MaxNLocator(5))
-    figure.text(0.012, _share(figure, 13.3), label, fontsize=7.2, va="bottom")
+    figure.text(left, _share(figure, 13.3), label, fontsize=7.2, va="bottom")
     figure.legend(
         handles=[
             Patch(

@@ -77,7 +77,7 @@ def species_flags(record: dict[str, Any], endemic_origin: str) -> list[dict[str,
         flags.append({"kind": "endemic", "text": "endemic", "title": f"Endemic ({endemic_origin})"})
     annexes = str(record.get("habitats_directive") or "").strip()
     if annexes:
-        shown = "Habitats Directive" + ("" if annexes.lower() == "yes" else f" {annexes}")
+        shown = "Habitats Directive" + ("" if annexes.lower() == "yes" else f", {annexes}")
         flags.append({"kind": "protected", "text": shown, "title": f"EU Habitats Directive ({origin})"})
     if record.get("invasive_union_concern") is True:
         flags.append(

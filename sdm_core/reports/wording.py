@@ -191,7 +191,8 @@ def covariates(card: Mapping[str, Any]) -> str:
 def odmap(card: Mapping[str, Any], summary: RegionSummary) -> list[dict[str, str]]:
     """A short ODMAP table; what the card does not say is called not stated."""
     missing = "not stated on the model card"
-    data = "; ".join(source["name"] for source in cards.data_sources(card)) or missing
+    sources = cards.data_sources({"data": card.get("data")})
+    data = "; ".join(source["name"] for source in sources) or missing
     model = cards.first(card, "model", "architecture")
     blocks = sorted({row["block_deg"] for row in cards.results(card) if text.is_number(row.get("block_deg"))})
     assessment = (
