@@ -355,7 +355,8 @@ def details(atlas: Atlas, reading: Reading) -> None:
         st.html(
             f'<div class="fs-scroll"><table class="fs-table">{"".join(blocks)}</table></div>'
             f'<p class="fs-note">'
-            f"{say('details_foot', n=numbers.number(summary.n_cells), rule=html.escape(summary.rule_text))}</p>"
+            + say("details_foot", n=numbers.number(summary.n_cells), rule=html.escape(summary.rule_text))
+            + "</p>"
         )
     with st.expander(say("trust_title"), icon=":material/verified_user:", key="trust"):
         from sdm_core import indicators

@@ -30,7 +30,8 @@ ARGUMENTS = [
 ]
 #: Shared machines draw maps in software: waits are limits, not expectations.
 TIMEOUT_MS = 60_000
-SHIPPED = config.ASSETS_DIR / "atlases"
+#: As a user has them: `FLORASCOPE_ATLASES` first, then the shipped ones.
+ATLAS_DIRS = config.ATLAS_DIRS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,11 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def atlases(simulated_atlas_folder: Path) -> tuple[Path, list[str]]:
     """Folder of the atlases the server shows, and their names."""
-    names = sorted(
-        folder.name for folder in SHIPPED.glob("*/") if (folder / "predictions.zarr.zip").is_file()
-    )
-    if names:
-        return SHIPPED, names
+    for folder in ATLAS_DIRS:
+        names = sorted(path.parent.name for path in folder.glob("*/predictions.zarr.zip"))
+        if names:
+            return folder, names
     return simulated_atlas_folder.parent, [simulated_atlas_folder.name]
 
 

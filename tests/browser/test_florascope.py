@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -168,22 +169,12 @@ def test_a_rerun_after_a_click_takes_less_than_a_second(page, server, atlases):
     open_page(page, server, atlas=atlas_with(atlases, False), layer="richness")
     wait_for_map(page)
     seconds = []
-    for name, legend in (("Shannon", "Shannon"), ("Simpson", "Simpson"), ("Richness", "Richness")):
-        seconds.append(
-            page.evaluate(
-                """async ([name, legend]) => {
-                    const started = performance.now();
-                    [...document.querySelectorAll('[data-testid=stRadio] label')]
-                        .find(label => label.innerText.trim() === name).click();
-                    while (document.querySelector('.fs-legend-name').innerText !== legend) {
-                        await new Promise(resolve => setTimeout(resolve, 10));
-                        if (performance.now() - started > 30000) break;
-                    }
-                    return (performance.now() - started) / 1000;
-                }""",
-                [name, legend],
-            )
-        )
+    for name in ("Shannon", "Simpson", "Richness"):
+        choice = page.locator(".st-key-layer_picker label", has_text=name)
+        started = time.perf_counter()
+        choice.click()
+        legend_says(page, name)
+        seconds.append(time.perf_counter() - started)
     assert min(seconds) < MAX_RERUN_S, seconds  # the best of three: other work may share the machine
 
 
