@@ -13,9 +13,11 @@ from sdm_core.prediction import PredictionStore, encode, write_store
 
 SYNTHETIC_NAME = "synthetic"
 _RESOLUTION = 6
-#: Middle of the synthetic area, and how far a species' niche reaches, in degrees (smallest, largest).
+#: Middle of the synthetic area.
 _CENTRE_LONLAT = (15.0, 48.0)
-_NICHE_DEG = (0.3, 1.4)
+#: How far a species' niche reaches, as a share of the area's height (smallest, largest): about three in four
+#: codes are not zero, as in a trained atlas of trees; in one of a whole flora nearly all are.
+_NICHE_SHARE = (0.05, 0.36)
 _DEGREES_PER_ROOT_CELL = 0.033
 _CHUNK_CELLS = 2048
 _ROW_GROUP = 1_000_000
@@ -42,7 +44,7 @@ def synthetic_store(folder: Path, n_cells: int, n_species: int, seed: int = 0) -
     west, south = lonlat.min(axis=0)
     east, north = lonlat.max(axis=0)
     centre = generator.uniform((west, south), (east, north), (n_species, 2)).astype(np.float32)
-    width = generator.uniform(*_NICHE_DEG, n_species).astype(np.float32)
+    width = (north - south) * generator.uniform(*_NICHE_SHARE, n_species).astype(np.float32)
     prevalence = generator.beta(1, 2, n_species).astype(np.float32)
     codes = np.empty((len(cells), n_species), dtype=np.uint8)
     for start in range(0, len(cells), _CHUNK_CELLS):

@@ -43,12 +43,13 @@ class CellLayers:
 class ParentLevel:
     """Totals of the parents at one coarser resolution; parent i holds rows `starts[i]:starts[i + 1]`.
 
-    weighted_squares (n_parents, n_species): Σ hectares · code², exact. max_codes: uint8, same shape.
+    weighted_squares (n_parents, n_species): Σ hectares · code², whole numbers below 2^53 and so exact, uint32
+    where they fit, else float64. max_codes: uint8, same shape.
     """
 
     resolution: int
     starts: NDArray[np.int64]
-    weighted_squares: NDArray[np.unsignedinteger]
+    weighted_squares: NDArray[np.number]
     max_codes: NDArray[np.uint8]
 
 
@@ -139,7 +140,7 @@ def parent_level(
     starts = parent_starts(cells, cell_resolution, resolution)
     n_parents, n_species = len(starts) - 1, codes.shape[1]
     largest = int(np.add.reduceat(hectares.astype(np.int64), starts[:-1]).max(initial=0)) * SQUARE_OF_MAX_CODE
-    dtype = np.uint32 if largest <= _LARGEST_UINT32 else np.uint64
+    dtype = np.uint32 if largest <= _LARGEST_UINT32 else np.float64
     sums = np.zeros((n_parents, n_species), dtype=dtype)
     max_codes = np.zeros((n_parents, n_species), dtype=np.uint8)
     weights = hectares.astype(np.float64)
@@ -161,11 +162,11 @@ def coarser_level(
     starts = parent_starts(cells, cell_resolution, resolution)
     first_child = np.searchsorted(fine.starts, starts)
     n_parents, n_species = len(starts) - 1, fine.max_codes.shape[1]
-    sums = np.zeros((n_parents, n_species), dtype=np.uint64)
+    sums = np.zeros((n_parents, n_species))
     max_codes = np.zeros((n_parents, n_species), dtype=np.uint8)
     for parent in range(n_parents):
         children = slice(first_child[parent], first_child[parent + 1])
-        sums[parent] = fine.weighted_squares[children].sum(axis=0, dtype=np.uint64)
+        sums[parent] = fine.weighted_squares[children].sum(axis=0, dtype=np.float64)
         max_codes[parent] = fine.max_codes[children].max(axis=0)
     return ParentLevel(resolution, starts, sums, max_codes)
 

@@ -75,7 +75,7 @@ class _MappedLevel:
 
     parent_of_row: NDArray[np.int32]
     sizes: NDArray[np.int64]
-    weighted_squares: NDArray[np.unsignedinteger]
+    weighted_squares: NDArray[np.number]
     max_codes: NDArray[np.uint8]
 
 
@@ -328,7 +328,7 @@ class PredictionStore:
             full = np.bincount(parents - parents[0]) == level.sizes[parents[0] : parents[-1] + 1]
             chosen = np.flatnonzero(full) + parents[0]
             for part in row_chunks(len(chosen), self.n_species):
-                numbers = level.weighted_squares[chosen[part]].astype(np.float64)
+                numbers = level.weighted_squares[chosen[part]].astype(np.float64, copy=False)
                 squares += np.ones(len(numbers)) @ numbers
                 np.maximum(max_codes, level.max_codes[chosen[part]].max(axis=0), out=max_codes)
             left = left[~full[parents - parents[0]]]
