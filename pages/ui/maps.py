@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,13 +90,13 @@ def hexagon_rows(
 ) -> bytes:
     """JSON rows of a hexagon layer: cell, colour, value, and percent and name of its best species."""
     colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, faint)
-    rows = [
-        {"h": cell, "c": colour, "v": layer_value(scale.layer, value), **label}
-        for cell, colour, value, label in zip(
+    rows = (
+        f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":"{layer_value(scale.layer, value)}",{label}}}'
+        for cell, (red, green, blue), value, label in zip(
             cells.names, colours.tolist(), values.tolist(), cells.labels, strict=True
         )
-    ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+    )
+    return f"[{','.join(rows)}]".encode()
 
 
 def published(
