@@ -412,6 +412,17 @@ def test_changed_species_table_is_taken_up(own_atlas: Path):
         _ = PredictionStore.open(own_atlas).species
 
 
+def test_cache_keeps_the_three_newest_versions_of_an_atlas(own_atlas: Path):
+    path = own_atlas / "species.csv"
+    text = path.read_text()
+    for number in range(5):
+        path.write_text(text.replace("Fagaceae", f"Fagaceae {number}"))
+        newest = PredictionStore.open(own_atlas)
+    kept = list((config.CACHE_DIR / "stores").glob("simulated-pyrenees-*"))
+    assert len(kept) == 3
+    assert newest.folder in kept
+
+
 def _open_in_process(atlas: str, cache: str, queue: multiprocessing.Queue) -> None:
     config.CACHE_DIR = Path(cache)
     store = PredictionStore.open(atlas)

@@ -43,6 +43,8 @@ _ATTRIBUTE = "florascope"
 #: Level of zstd for what ships; 3 is a hundred times faster and a sixth larger.
 COMPRESSION_LEVEL = 19
 _LOCK_SECONDS = 300
+_KEY_LENGTH = 16
+_VERSIONS_KEPT = 3
 #: Values per chunk of codes: whole species, about this many bytes.
 _CHUNK_VALUES = 4 * 1024 * 1024
 
@@ -228,7 +230,7 @@ def open_unpacked(atlas_folder: Path, cache_dir: Path | None = None) -> Predicti
         attributes["version"].encode(),
         *(checksums.digest_bytes(path.read_bytes()).encode() for path in side_files),
     )
-    folder_name = f"{attributes['name']}-{key[:16]}"
+    folder_name = f"{attributes['name']}-{key[:_KEY_LENGTH]}"
     roots = [(cache_dir or config.CACHE_DIR) / "stores", _temporary_root()]
     for root in roots:
         if (root / folder_name / STORE_FILE).is_file():
@@ -266,6 +268,7 @@ def _unpack_into(
         _remove_leftovers(root, folder_name)
         write_hot(folder, unpack(exchange), version, side_files)
         logger.info("unpacked %s to %s", exchange, folder)
+        _remove_old_versions(root, folder_name)
         return PredictionStore.open(folder)
 
 
@@ -273,6 +276,20 @@ def _remove_leftovers(root: Path, folder_name: str) -> None:
     """Remove what an interrupted unpacking of the same store left; the lock says nobody is at it."""
     for path in root.glob(f".{folder_name}-*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_old_versions(root: Path, folder_name: str) -> None:
+    """Keep the few newest versions of an atlas, since another process may still read the one before."""
+    atlas_name = folder_name[: -_KEY_LENGTH - 1]
+    versions = [
+        path
+        for path in root.glob(f"{atlas_name}-*")
+        if len(path.name) == len(folder_name) and (path / STORE_FILE).is_file()
+    ]
+    versions.sort(key=lambda path: (path / STORE_FILE).stat().st_mtime, reverse=True)
+    for path in versions[_VERSIONS_KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)
+        logger.info("removed %s, an older version of the same atlas", path)
 
 
 def _temporary_root() -> Path:
