@@ -412,6 +412,13 @@ def test_changed_species_table_is_taken_up(own_atlas: Path):
         _ = PredictionStore.open(own_atlas).species
 
 
+def test_damaged_record_densities_are_named(own_atlas: Path):
+    (own_atlas / "observed.parquet").write_bytes(b"PAR1 nothing of use PAR1")
+    store = PredictionStore.open(own_atlas)
+    with pytest.raises(CorruptStoreError, match=r"observed\.parquet cannot be read as a table .* fetch"):
+        _ = store.observed
+
+
 def test_cache_keeps_the_three_newest_versions_of_an_atlas(own_atlas: Path):
     path = own_atlas / "species.csv"
     text = path.read_text()

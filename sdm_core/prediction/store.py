@@ -372,22 +372,23 @@ class PredictionStore:
     @cached_property
     def observed(self) -> pd.DataFrame | None:
         """Coarse record density: H3 cell at resolution 5, n_records, n_species, n_sites; None if unknown."""
-        path = self.folder / "observed.parquet"
-        return pd.read_parquet(path) if path.is_file() else None
-
-    @cached_property
-    def observed_by_species(self) -> pd.DataFrame | None:
-        """Coarse record density of all species: species_id, H3 cell at resolution 4, n_records; or None."""
-        path = self.folder / "observed_species.parquet"
-        return pd.read_parquet(path) if path.is_file() else None
+        return self._table("observed.parquet")
 
     def observed_species(self, species_id: int) -> pd.DataFrame | None:
         """Coarse record density of one species: H3 cell at resolution 4, n_records; None if unknown."""
-        path = self.folder / "observed_species.parquet"
+        table = self._table("observed_species.parquet", [("species_id", "==", int(species_id))])
+        return None if table is None else table.drop(columns="species_id").reset_index(drop=True)
+
+    def _table(self, name: str, filters: list[tuple] | None = None) -> pd.DataFrame | None:
+        path = self.folder / name
         if not path.is_file():
             return None
-        table = pd.read_parquet(path, filters=[("species_id", "==", int(species_id))])
-        return table.drop(columns="species_id").reset_index(drop=True)
+        try:
+            return pd.read_parquet(path, filters=filters)
+        except (OSError, ValueError) as error:
+            raise CorruptStoreError(
+                f"{path} cannot be read as a table ({error}); fetch {name} of the atlas {self.name} again"
+            ) from error
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
