@@ -33,6 +33,8 @@ SPECIES_COLUMNS = (
     "genus",
     "common_genus",
 )
+#: Value of `habitats_directive` where only a subspecies or a merged synonym is listed.
+IN_PART = "in part"
 COMMON_GENERA = ASSETS_DIR / "taxonomy" / "common_genera.csv"
 
 
@@ -290,7 +292,7 @@ def _flags(
                 continue
             whole, listed = found
             if policy.key == "habitats_directive":
-                directive[row] = "yes" if whole else "in part"
+                directive[row] = "yes" if whole else IN_PART
             else:
                 invasive[row] = True
             sources[row].append(policy.title + (f", listed as {listed}" if listed != name else ""))

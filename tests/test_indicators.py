@@ -216,6 +216,20 @@ def test_groups_add_up_their_members_and_say_how_many_are_not_assessed(summary, 
     assert summary.groups["protected"].unassessed_percent == 0
 
 
+def test_species_listed_only_in_part_do_not_count_as_protected():
+    from sdm_core.indicators import flag_members
+
+    table = pd.DataFrame(
+        {
+            "species": ["A", "B", "C"],
+            "habitats_directive": ["yes", "in part", ""],
+            "flag_source": ["list", "list", ""],
+        }
+    )
+    members, _ = flag_members(table)["protected"]
+    assert members.tolist() == [True, False, False]
+
+
 def test_flags_nobody_looked_up_are_unknown_and_not_zero():
     table = pd.DataFrame(
         {

@@ -417,6 +417,15 @@ def test_name_of_the_region_is_text_not_markup(page):
     assert "Val &lt;b&gt;d&#39;Aran&lt;/b&gt; &amp; around" in page
 
 
+def test_trust_grade_of_the_cover_is_that_of_the_data_file(report, page):
+    trust = json.loads((report / "indicators.json").read_text(encoding="utf-8"))["trust"]
+    assert trust["grade"] in "ABCD"
+    grades = [criterion["grade"] for criterion in trust["criteria"].values() if criterion["grade"] != "–"]
+    unknown = len(grades) < len(trust["criteria"])
+    assert trust["grade"] == max(grades) or (unknown and (max(grades), trust["grade"]) == ("A", "B"))
+    assert f"Grade {trust['grade']}: {trust['grade_text']}." in page
+
+
 def test_page_json_and_csv_hold_the_same_numbers(report, page, summary):
     indicators = json.loads((report / "indicators.json").read_text(encoding="utf-8"))
     species = pd.read_csv(report / "species.csv")

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from sdm_core import config, diversity
+from sdm_core import config, diversity, taxa
 from sdm_core.errors import NoDataInRegionError
 from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
 from sdm_core.indicators.summary import SPECIES_COLUMNS, Indicator, RegionSummary, SpeciesGroup
@@ -179,6 +179,7 @@ def _percentile(
 def flag_members(species: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """Members of each group, and which species are assessed for it, from the flags of a species table.
 
+    A species of which only a part is listed (a subspecies, a merged synonym) is not a member of "protected".
     The policy flags (Habitats Directive, Union concern) count as looked up when any species of the atlas has
     one, or names a list as the source of one; without that, and without the column, nobody is assessed.
     """
@@ -197,6 +198,8 @@ def flag_members(species: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], ND
     endemic, invasive = flagged("endemic"), flagged("invasive_union_concern")
     listed, concern = written("habitats_directive"), invasive.fillna(False).to_numpy(bool)
     looked_up = bool(written("flag_source").any() or listed.any() or concern.any())
+    if "habitats_directive" in species:
+        listed = listed & (species["habitats_directive"] != taxa.IN_PART).to_numpy(bool)
     everyone = np.full(n_species, looked_up)
     return {
         "endemic": (endemic.fillna(False).to_numpy(bool), endemic.notna().to_numpy(bool)),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdm_core import config, regions
+from sdm_core.applicability import assess_trust
 from sdm_core.errors import ReportError
 from sdm_core.indicators import RegionSummary, rule_options, summarise_region
 from sdm_core.reports import card as cards
@@ -76,7 +77,8 @@ def build_report(
     summary = summarise_region(store, rows, region=region, rule=rule, notes=notes, **options)
     moment = (created or datetime.now(UTC)).replace(microsecond=0)
     names = [name for form in wanted for name in FORMAT_FILES[form]] + [folder.MANIFEST_NAME]
-    facts = content.ReportFacts(atlas, region, rows, summary, moment, permalink, names)
+    trust = assess_trust(store, rows, summary, atlas.card)
+    facts = content.ReportFacts(atlas, region, rows, summary, trust, moment, permalink, names)
     with folder.staged_folder(out) as fresh:
         _write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
@@ -106,7 +108,10 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
         files.write_species(fresh / "species.csv", summary.species_table)
         files.write_habitats(fresh / "habitats.csv")
     if "json" in wanted:
-        files.write_indicators(fresh / "indicators.json", {**_origin(facts), **summary.to_dict()})
+        files.write_indicators(
+            fresh / "indicators.json",
+            {**_origin(facts), **summary.to_dict(), "trust": facts.trust.to_dict()},
+        )
     if "geojson" in wanted:
         files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
     layers = _layers(store, rows)

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sdm_core import config, regions
+from sdm_core.applicability import METHOD, Trust
 from sdm_core.indicators import RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text, wording
@@ -42,6 +43,7 @@ class ReportFacts:
     region: regions.Region
     rows: NDArray[np.int64]
     summary: RegionSummary
+    trust: Trust
     created: datetime
     permalink: str
     files: Sequence[str]
@@ -81,7 +83,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "warning": wording.build_warning(atlas.card),
         "figures": drawn,
         "numbers": _figure_numbers(drawn),
-        "cards": _cover_cards(summary),
+        "cards": _cover_cards(summary, facts.trust),
         "sentences": _sentences(summary),
         "provenance": (
             f"Made on {text.long_date(facts.created)} at {facts.created:%H:%M %Z} with Florascope "
@@ -92,7 +94,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "not_in_this_edition": wording.NOT_IN_THIS_EDITION,
         "area_facts": _area_facts(facts),
         "area_notes": [text.sentence(note) for note in summary.notes],
-        "trust_paragraphs": [wording.TRUST, *_flag_gaps(summary)],
+        "trust_paragraphs": [wording.TRUST, _grade_sentence(facts.trust), METHOD, *_flag_gaps(summary)],
         "trust_facts": _trust_facts(facts),
         "rule": summary.rule,
         "diversity_intro": (
@@ -189,9 +191,9 @@ def _figure_numbers(drawn: Mapping[str, DrawnFigure | None]) -> dict[str, int]:
     return {key: place + 1 for place, key in enumerate(present)}
 
 
-def _cover_cards(summary: RegionSummary) -> list[dict[str, str]]:
+def _cover_cards(summary: RegionSummary, trust: Trust) -> list[dict[str, str]]:
     alpha, lower, effective = summary["alpha_expected"], summary["gamma_lower"], summary["hill_1"]
-    chosen = [
+    return [
         {
             "label": "species expected in a cell (α)",
             "value": text.count_like(alpha.value),
@@ -208,30 +210,29 @@ def _cover_cards(summary: RegionSummary) -> list[dict[str, str]]:
             "value": summary["shannon"].shown,
             "note": f"as {text.count_like(effective.value)} equally widespread species",
         },
-        {
-            "label": "Whittaker beta (γ/α)",
-            "value": summary["beta_whittaker"].shown,
-            "note": "region against its mean cell, same rule",
-        },
+        _group_card(summary),
+        {"label": "trust grade (A–D)", "value": trust.grade, "note": trust.grade_text},
     ]
+
+
+def _group_card(summary: RegionSummary) -> dict[str, str]:
+    """Endemics where the atlas knows them, else how the region stands in the atlas."""
     endemic = summary.groups.get("endemic")
     if endemic is not None and endemic.unassessed_percent < 100.0:
-        chosen.append(
-            {
-                "label": f"endemic species, rule “{summary.rule}”",
-                "value": text.whole(endemic.by_rule),
-                "note": f"{text.sensible(endemic.unassessed_percent, 2)} % of species not assessed",
-            }
-        )
-    else:
-        chosen.append(
-            {
-                "label": "of the atlas’ area is poorer in species",
-                "value": f"{text.sensible(summary.percentiles['richness'], 2)}{text.UNIT_SPACE}%",
-                "note": "than the region’s mean cell",
-            }
-        )
-    return chosen
+        return {
+            "label": f"endemic species, rule “{summary.rule}”",
+            "value": text.whole(endemic.by_rule),
+            "note": f"{text.sensible(endemic.unassessed_percent, 2)} % of species not assessed",
+        }
+    return {
+        "label": "of the atlas’ area is poorer in species",
+        "value": f"{text.sensible(summary.percentiles['richness'], 2)}{text.UNIT_SPACE}%",
+        "note": "than the region’s mean cell",
+    }
+
+
+def _grade_sentence(trust: Trust) -> str:
+    return f"Grade {trust.grade}: {trust.grade_text}. What decided: {trust.reason}"
 
 
 def _sentences(summary: RegionSummary) -> list[str]:
@@ -356,8 +357,8 @@ def _trust_facts(facts: ReportFacts) -> list[dict[str, str]]:
         rows.append(_row("Records nearby", "not shipped with this atlas"))
     rows.extend(_row(*fact) for fact in cards.quality_facts(facts.atlas.card))
     rows.append(_row("Years of the records", cards.years(facts.atlas.card)))
-    rows.append(_row("Area of applicability", wording.NO_APPLICABILITY))
-    rows.append(_row("Overall grade", wording.NO_GRADE))
+    for criterion in facts.trust.criteria:
+        rows.append(_row(criterion.text.label, f"grade {criterion.grade}", criterion.sentence))
     return rows
 
 

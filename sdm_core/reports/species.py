@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from sdm_core import taxa
 from sdm_core.indicators import RegionSummary
 from sdm_core.reports import text
 
@@ -44,7 +45,7 @@ def flagged(table: pd.DataFrame) -> pd.DataFrame:
 def _members(table: pd.DataFrame) -> dict[str, Any]:
     return {
         "endemic": table["endemic"].astype("boolean").fillna(False).astype(bool),
-        "protected": table["habitats_directive"].fillna("").astype(str).str.strip() != "",
+        "protected": ~table["habitats_directive"].fillna("").astype(str).str.strip().isin(["", taxa.IN_PART]),
         "invasive": table["invasive_union_concern"].astype("boolean").fillna(False).astype(bool),
     }
 

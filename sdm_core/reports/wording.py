@@ -32,10 +32,6 @@ TRUST = (
     "found; where few records were made, the model speaks from similar places elsewhere. Records nearby "
     "and the scores below say how much stands behind this region."
 )
-NO_APPLICABILITY = (
-    "not worked out in this edition: nothing marks cells unlike the places the model learned from"
-)
-NO_GRADE = "none given, as a grade without the area of applicability would promise too much"
 NO_LEGAL_FLAGS = (
     "No species of this region carries a flag for the Habitats Directive or as an invasive species of Union "
     "concern; the list of the atlas may not have been matched with those lists, so look them up before use."
