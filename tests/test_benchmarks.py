@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,9 @@ def test_unknown_benchmark_names_the_known_ones(capsys):
     assert "there are store-synthetic, store-atlases" in capsys.readouterr().err
     with pytest.raises(ConfigurationError, match="'nothing'"):
         list(benchmarks.run_speed("nothing"))
+
+
+def test_missing_duckdb_is_said_in_one_sentence(small_store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(ConfigurationError, match="compare with duckdb, which is not installed"):
+        queries.LongTable(small_store, tmp_path / "long.parquet")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sdm_core import registry
 from sdm_core.benchmarks.synthetic import circles, synthetic_store, write_long_parquet
 from sdm_core.benchmarks.timing import Comparison, compare
+from sdm_core.errors import ConfigurationError
 from sdm_core.prediction import PredictionStore, RegionSums
 
 SYNTHETIC_CELLS, SYNTHETIC_SPECIES = 100_000, 3_700
@@ -54,7 +55,12 @@ class LongTable:
     """The peer: duckdb, one thread, on a long Parquet table (cell, species, code) without zero codes."""
 
     def __init__(self, store: PredictionStore, path: Path):
-        import duckdb
+        try:
+            import duckdb
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                "the speed benchmarks compare with duckdb, which is not installed; run `pip install duckdb`"
+            ) from error
 
         self.store = store
         self.n_rows = write_long_parquet(store, path)
