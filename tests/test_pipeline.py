@@ -118,9 +118,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AtlasConfig:
+def config(study: Path, monkeypatch: pytest.MonkeyPatch) -> AtlasConfig:
+    """The configuration, on the simulated data; its cache is shared by the tests of this file."""
     monkeypatch.setattr(paths, "DATA_DIR", study)
-    monkeypatch.setattr(paths, "CACHE_DIR", tmp_path / "cache")
+    monkeypatch.setattr(paths, "CACHE_DIR", study / "cache")
     return load_config(study / "simulated.toml")
 
 
@@ -164,8 +165,9 @@ def test_stored_probabilities_are_those_of_the_shipped_checkpoint(
 
 
 def test_the_evaluate_command_prints_the_table_and_the_cache_gives_the_same(
-    config: AtlasConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: AtlasConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(paths, "CACHE_DIR", tmp_path / "cache")
     first, second = tmp_path / "first.json", tmp_path / "second.json"
     command = ["evaluate", config.path, "--device", "cpu", "--only", "shipped", "--only", "grid", "--json"]
     assert main([*command, str(first)]) == 0
