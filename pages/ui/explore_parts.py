@@ -211,12 +211,13 @@ def _cell_panel(atlas: Atlas, cell_name: str) -> None:
         st.html(f'<p class="fs-note">{html.escape(str(error))}</p>')
         return
     what = say("cell_single" if cell.n_cells == 1 else "cell_mean", n=cell.n_cells, area=cell.area_text)
-    st.html(f'<p class="fs-note">{what}<br>{cell.position}</p>{species_list(cell.species)}')
+    st.html(f'<p class="fs-note">{what}<br>{cell.position}</p>')
     if cell.n_cells > 1 and st.button(
         say("zoom_here"), icon=":material/zoom_in:", key="zoom_here", width="stretch"
     ):
         state.change(window=f"at:{cell.longitude:.3f},{cell.latitude:.3f}")
         st.rerun()
+    st.html(species_list(cell.species))
 
 
 def species_card(atlas: Atlas, species_id: int) -> str:

@@ -13,18 +13,17 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui import palette, resources
+from pages.ui.hexagons import N_TOOLTIP_SPECIES, Bounds
 from pages.ui.messages import LAYER_UNITS, say
 from pages.ui.numbers import layer_value, number
-from pages.ui.resources import N_TOOLTIP_SPECIES, base_path
+from pages.ui.resources import base_path
 from pages.ui.routes import LAYERS, basemap_url
 
 if TYPE_CHECKING:
     import pydeck as pdk
 
-    from pages.ui.resources import MapCells
+    from pages.ui.hexagons import MapCells
     from sdm_core.registry import Atlas
-
-Bounds = tuple[float, float, float, float]
 
 #: Kilometres per degree of latitude.
 _KM_PER_DEGREE = 111.195

@@ -165,27 +165,8 @@ ENGLISH: dict[str, str] = {
     "card_flags": "Endemic · protected",
     "card_invasive": "{n} invasive of Union concern",
     "card_unassessed": "endemism of {percent} % not assessed",
-    "card_trust": "Records behind it",
-    "card_trust_help": "Grade of sampling effort: how many records the model saw in and around the area.",
-    "trust_reason": "{n} records in and around · {empty} % of it without any",
-    "trust_records": (
-        "The model learned from {n} records in the coarse cells (about 250 km²) this area touches, "
-        "{density} per 100 km² over {area} km²."
-    ),
-    "trust_empty": (
-        "{percent} % of these coarse cells hold no record at all: there the numbers rest on climate alone."
-    ),
-    "trust_grades": (
-        "Grade of effort by records per 100 km²: A from 5, B from 1, C from 0.1, D below; it says how "
-        "much was "
-        "looked, not how right the model is."
-    ),
-    "trust_applicability": "{percent} % of the area lies inside the conditions the model was trained on.",
-    "trust_unknown": "This atlas does not ship its observed records.",
-    "grade_A": "dense",
-    "grade_B": "fair",
-    "grade_C": "thin",
-    "grade_D": "hardly any",
+    "card_trust": "Trust, A to D",
+    "trust_grade": "Grade {grade}: {text}. {method}",
     "details_area": "Area",
     "details_alpha": "Within cells (α)",
     "details_gamma": "The whole region (γ, β)",

@@ -14,6 +14,7 @@ from pages.ui.messages import LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
 
 if TYPE_CHECKING:
+    from sdm_core.applicability import Trust
     from sdm_core.indicators import Indicator, RegionSummary
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
@@ -36,7 +37,7 @@ class Reading:
     """A region read under a rule."""
 
     summary: RegionSummary
-    effort: resources.Effort
+    trust: Trust
     part: str
 
 
@@ -119,16 +120,20 @@ def read(atlas: Atlas, region: Region, rule: str, options: dict[str, float]) -> 
         summary = resources.region_summary(
             atlas.name, version, region.geometry_hash, region.name, rule, tuple(options.items()), region
         )
-        effort = resources.effort(atlas.name, version, region.geometry_hash, region)
+        trust = resources.trust(
+            atlas.name, version, region.geometry_hash, rule, tuple(options.items()), region, summary
+        )
     if summary.notes:
         notes = " ".join(html.escape(note) for note in summary.notes)
         st.html(f'<p class="fs-notes" data-testid="region-notes">{notes}</p>')
-    return Reading(summary, effort, f"region:{region.geometry_hash}")
+    return Reading(summary, trust, f"region:{region.geometry_hash}")
 
 
 def cards(atlas: Atlas, reading: Reading) -> None:
     """The answer first: five numbers."""
-    summary, effort = reading.summary, reading.effort
+    from sdm_core import applicability
+
+    summary, trust = reading.summary, reading.trust
     groups = summary.groups
     lower, gamma, shannon = summary["gamma_lower"], summary["gamma"], summary["shannon"]
     percentile = summary.percentiles.get("shannon")
@@ -160,9 +165,9 @@ def cards(atlas: Atlas, reading: Reading) -> None:
         ),
         (
             say("card_trust"),
-            f"{effort.grade} <small>{html.escape(effort.grade_words)}</small>",
-            html.escape(effort.reason),
-            say("card_trust_help"),
+            trust.grade,
+            html.escape(trust.reason),
+            f"{trust.grade_text.capitalize()}. {applicability.METHOD}",
         ),
     ]
     body = "".join(
@@ -359,8 +364,12 @@ def details(atlas: Atlas, reading: Reading) -> None:
             + "</p>"
         )
     with st.expander(say("trust_title"), icon=":material/verified_user:", key="trust"):
-        from sdm_core import indicators
+        from sdm_core import applicability, indicators
 
-        lines = [*reading.effort.facts, *(html.escape(note) for note in indicators.NOTES), say("screening")]
+        trust = reading.trust
+        grade = say("trust_grade", grade=trust.grade, text=trust.grade_text, method=applicability.METHOD)
+        lines = [html.escape(grade)]
+        lines += [f"<b>{c.grade}</b> {html.escape(c.sentence)}" for c in trust.criteria]
+        lines += [html.escape(note) for note in (*indicators.NOTES, say("screening"))]
         items = "".join(f"<li>{line}</li>" for line in lines)
         st.html(f'<ul class="fs-note">{items}</ul>')

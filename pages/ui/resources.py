@@ -15,41 +15,19 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import routes
-from pages.ui.messages import say
-from pages.ui.numbers import number, percent
-from sdm_core import config
+from pages.ui import hexagons, routes
+from pages.ui.hexagons import Bounds, MapCells
+from pages.ui.numbers import number
 
 if TYPE_CHECKING:
+    from sdm_core.applicability import Trust
     from sdm_core.indicators import RegionSummary
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
 
-Bounds = tuple[float, float, float, float]
-
-#: Species named in the tooltip of a hexagon.
-N_TOOLTIP_SPECIES = 5
-_CHUNK_ELEMENTS = 4_000_000
-_MARGIN = 0.03
-_MAX_COVERAGE_CELLS = 8_000
 #: A town is offered where a cell of this resolution around it holds predictions.
 _TOWN_RESOLUTION = 5
 _MAX_TOWNS = 4_000
-
-
-@dataclass(frozen=True)
-class MapCells:
-    """The hexagons of one map: H3 names, resolution, mean area, extent, and the five best species of each."""
-
-    rows: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    cells: NDArray[np.uint64]
-    names: list[str]
-    lonlat: NDArray[np.float64]
-    labels: list[str]
-    resolution: int
-    mean_area_km2: float
-    bounds: Bounds
 
 
 @st.cache_data(ttl=30, max_entries=1, show_spinner=False)
@@ -215,100 +193,14 @@ def map_cells(name: str, version: str, window: Bounds | None) -> MapCells:
             & (lonlat[:, 1] <= north)
         )
         rows = np.flatnonzero(inside)
-    return _cells_of_rows(store, rows, window)
+    return hexagons.cells_of_rows(store, rows, window)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def region_cells(name: str, version: str, region_hash: str, _region: Region) -> MapCells:
     """The hexagons of a region, as fine as `config.MAX_MAP_CELLS` allows."""
     rows, _ = region_rows(name, version, region_hash, _region)
-    return _cells_of_rows(open_atlas(name).store, rows, padded(_region.bounds, 0.04))
-
-
-def _cells_of_rows(store: Any, rows: NDArray[np.int64], bounds: Bounds | None) -> MapCells:
-    from sdm_core import regions
-
-    cells = np.asarray(store.cells)[rows]
-    resolution, parents, starts = store.resolution, cells, np.arange(len(rows))
-    while len(parents) > config.MAX_MAP_CELLS and resolution > 1:
-        resolution -= 1
-        of_row = regions.cells_to_parents(cells, resolution)
-        starts = np.flatnonzero(np.r_[True, of_row[1:] != of_row[:-1]])
-        parents = of_row[starts]
-    lonlat = regions.cells_to_lonlat(parents) if len(parents) else np.zeros((0, 2))
-    hectares = np.asarray(store.area_ha, dtype=np.float64)[rows]
-    if bounds is None:
-        margin = _MARGIN * np.ptp(lonlat, axis=0)
-        (west, south), (east, north) = lonlat.min(axis=0) - margin, lonlat.max(axis=0) + margin
-        bounds = (float(west), float(south), float(east), float(north))
-    return MapCells(
-        rows=rows,
-        starts=starts,
-        cells=parents,
-        names=regions.cells_to_strings(parents),
-        lonlat=lonlat,
-        labels=_top_labels(store, rows, starts, hectares),
-        resolution=resolution,
-        mean_area_km2=float(regions.cell_area_km2(parents).mean()) if len(parents) else float("nan"),
-        bounds=bounds,
-    )
-
-
-def _top_labels(
-    store: Any, rows: NDArray[np.int64], starts: NDArray[np.int64], hectares: NDArray[np.float64]
-) -> list[str]:
-    """Tooltip fields of each hexagon as JSON without braces: percent and name of its most probable species.
-
-    Coarser hexagons name the species with the highest area-weighted mean.
-    """
-    names = [json.dumps(str(species), ensure_ascii=False) for species in store.species["species"]]
-    of_code = [percent(p) for p in _probability_of_code().tolist()]
-    ends = np.r_[starts[1:], len(rows)]
-    per_parent = max(1, int(np.ceil(len(rows) / max(1, len(starts)))))
-    step = max(1, _CHUNK_ELEMENTS // (store.n_species * per_parent))
-    is_fine = len(starts) == len(rows)
-    labels: list[str] = []
-    for first in range(0, len(starts), step):
-        last = min(first + step, len(starts))
-        codes = store.codes[rows[starts[first] : ends[last - 1]]]
-        if is_fine:
-            species, values = _best(codes, N_TOOLTIP_SPECIES)
-            texts = [[of_code[code] for code in line] for line in values.tolist()]
-        else:
-            weight = hectares[starts[first] : ends[last - 1], None].astype(np.float32)
-            offsets = starts[first:last] - starts[first]
-            squares = np.add.reduceat(codes.astype(np.float32) ** 2 * weight, offsets)
-            species, values = _best(squares / np.add.reduceat(weight, offsets) / 65025, N_TOOLTIP_SPECIES)
-            texts = [[percent(p) for p in line] for line in values.tolist()]
-        labels += [
-            ",".join(
-                f'"p{rank}":"{text}","s{rank}":{names[species_id]}'
-                for rank, (species_id, text) in enumerate(zip(ids, line, strict=True))
-            )
-            for ids, line in zip(species.tolist(), texts, strict=True)
-        ]
-    return labels
-
-
-def _best(strength: NDArray[Any], n_best: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Columns and values of the largest entries of each row, largest first; `strength` is used up.
-
-    A few passes of argmax are many times quicker than a partial sort of thousands of one-byte columns.
-    """
-    lines = np.arange(len(strength))
-    columns, values = [], []
-    for _ in range(min(n_best, strength.shape[1])):
-        column = strength.argmax(axis=1)
-        columns.append(column)
-        values.append(strength[lines, column])
-        strength[lines, column] = 0
-    return np.column_stack(columns), np.column_stack(values)
-
-
-def _probability_of_code() -> NDArray[np.float64]:
-    from sdm_core import prediction
-
-    return np.asarray(prediction.decode(np.arange(256, dtype=np.uint8)), dtype=np.float64)
+    return hexagons.cells_of_rows(open_atlas(name).store, rows, padded(_region.bounds, 0.04))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -319,7 +211,7 @@ def values_of(
     cells = _cells
     store = open_atlas(name).store
     if layer == "species":
-        values = _probability_of_code()[store.species_map(species_id)[cells.rows]]
+        values = hexagons.probability_of_code()[store.species_map(species_id)[cells.rows]]
     else:
         values = np.asarray(store.layer(layer)[cells.rows], dtype=np.float64)
     if len(cells.starts) == len(cells.rows):
@@ -395,76 +287,29 @@ def outline(region_hash: str, _region: Region) -> dict[str, Any]:
     return {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(simple))}
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How much was recorded in and around a region: a grade with its reason, and the facts behind it."""
-
-    grade: str
-    grade_words: str
-    reason: str
-    facts: tuple[str, ...]
-
-
-#: Records per 100 km² from which a grade is given, best first.
-EFFORT_GRADES: tuple[tuple[float, str], ...] = ((5.0, "A"), (1.0, "B"), (0.1, "C"), (0.0, "D"))
-
-
 @st.cache_resource(max_entries=32, show_spinner=False)
-def effort(name: str, version: str, region_hash: str, _region: Region) -> Effort:
-    """Records the model learned from in the coarse cells a region touches, and the share inside its scope."""
-    from sdm_core import regions
+def trust(
+    name: str,
+    version: str,
+    region_hash: str,
+    rule: str,
+    options: tuple[tuple[str, float], ...],
+    _region: Region,
+    _summary: RegionSummary,
+) -> Trust:
+    """How far to trust the numbers of a region, by the same grade as its report."""
+    from sdm_core import applicability
 
-    store = open_atlas(name).store
+    atlas = open_atlas(name)
     rows, _ = region_rows(name, version, region_hash, _region)
-    facts = []
-    if "applicability" in store.layer_names:
-        weights = np.asarray(store.area_ha, dtype=np.float64)[rows]
-        share = float(
-            weights @ np.asarray(store.layer("applicability"), dtype=np.float64)[rows] / weights.sum()
-        )
-        facts.append(say("trust_applicability", percent=number(100 * share)))
-    observed = store.observed
-    if observed is None:
-        return Effort("–", "", say("trust_unknown"), tuple(facts))
-    cells = observed["cell"].to_numpy(np.uint64)
-    resolution = int(regions.cell_resolutions(cells[:1])[0]) if len(cells) else store.resolution
-    touched = np.unique(regions.cells_to_parents(np.asarray(store.cells)[rows], resolution))
-    n_records = int(observed.loc[np.isin(cells, touched), "n_records"].sum())
-    area_km2 = float(regions.cell_area_km2(touched).sum())
-    empty = float(np.mean(~np.isin(touched, cells)))
-    density = 100 * n_records / area_km2
-    grade = next(letter for limit, letter in EFFORT_GRADES if density >= limit)
-    facts += [
-        say("trust_records", n=number(n_records), area=number(area_km2), density=number(density, 1)),
-        say("trust_empty", percent=number(100 * empty)),
-        say("trust_grades"),
-    ]
-    reason = say("trust_reason", n=number(n_records), empty=number(100 * empty))
-    return Effort(grade, say(f"grade_{grade}"), reason, tuple(facts))
+    return applicability.assess_trust(atlas.store, rows, _summary, atlas.card)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
 def coverage_url(name: str, version: str) -> str:
     """Address of the area an atlas covers, as coarse GeoJSON for the drawing map."""
-    return routes.LAYERS.publish(f"coverage {name} {version}", lambda: _coverage(name), base_path())
-
-
-def _coverage(name: str) -> bytes:
-    import shapely
-
-    from sdm_core import regions
-
-    store = open_atlas(name).store
-    resolution = store.resolution
-    parents = np.asarray(store.cells)
-    while len(parents) > _MAX_COVERAGE_CELLS and resolution > 1:
-        resolution -= 1
-        parents = np.unique(regions.cells_to_parents(parents, resolution))
-    outlines = shapely.transform(regions.cell_polygons(parents), lambda lonlat: np.round(lonlat, 4))
-    whole = shapely.union_all(outlines, grid_size=1e-4)
-    return json.dumps(
-        {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(whole))}
-    ).encode()
+    return routes.LAYERS.publish(
+        f"coverage {name} {version}", lambda: hexagons.coverage(open_atlas(name).store), base_path()
+    )
 
 
 def base_path() -> str:

@@ -82,7 +82,7 @@ class PublishedLayers:
     Bounded; a layer that was dropped is published again by the next run of a page that shows it.
     """
 
-    def __init__(self, max_layers: int = 48):
+    def __init__(self, max_layers: int = 24):
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
         self._max_layers = max_layers
