@@ -374,6 +374,11 @@ class PredictionStore:
         """Coarse record density: H3 cell at resolution 5, n_records, n_species, n_sites; None if unknown."""
         return self._table("observed.parquet")
 
+    @cached_property
+    def observed_by_species(self) -> pd.DataFrame | None:
+        """Coarse record density of all species: species_id, H3 cell at resolution 4, n_records; or None."""
+        return self._table("observed_species.parquet")
+
     def observed_species(self, species_id: int) -> pd.DataFrame | None:
         """Coarse record density of one species: H3 cell at resolution 4, n_records; None if unknown."""
         table = self._table("observed_species.parquet", [("species_id", "==", int(species_id))])
