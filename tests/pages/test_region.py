@@ -161,6 +161,13 @@ def test_the_table_filters_by_name_genus_family_and_flag(simulated_atlas):
     assert (protected["flag_source"] == "simulated, 2026-01-01").all()
 
 
+def test_the_table_counts_the_records_of_each_species_nearby(open_page, simulated_atlas):
+    app = open_page("region", region=link_to(MIDDLE))
+    table = app.dataframe[0].value
+    summary = engine_summary(simulated_atlas).species_table
+    assert table["records_nearby"].sum() == summary["records_nearby"].sum() > 0
+
+
 def test_page_json_and_csv_of_the_report_agree(open_page, simulated_atlas):
     app = open_page("region", region=link_to(MIDDLE))
     app.button_group(key="report_formats").set_value(["csv", "json", "geojson"])
