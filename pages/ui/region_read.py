@@ -324,16 +324,20 @@ def filtered(table: pd.DataFrame, text: str, flags: tuple[str, ...]) -> pd.DataF
 def _columns() -> dict[str, Any]:
     config_of = st.column_config
     return {
-        "species": config_of.TextColumn("Species", width="medium", pinned=True),
-        "family": config_of.TextColumn("Family", width="small"),
+        "species": config_of.TextColumn("Species", width=175, pinned=True),
+        "family": config_of.TextColumn("Family", width=95),
         "mean_probability": config_of.ProgressColumn(
-            "Mean", format="percent", min_value=0, max_value=1, width="small", help=say("column_mean")
+            "Mean", format="percent", min_value=0, max_value=1, width=80, help=say("column_mean")
         ),
-        "max_probability": config_of.NumberColumn("Best cell", format="percent", help=say("column_max")),
-        "expected_area_km2": config_of.NumberColumn("Area, km²", format="%.0f", help=say("column_area")),
-        "present": config_of.CheckboxColumn("In list", help=say("column_present")),
-        "records_nearby": config_of.NumberColumn("Records near", format="%d", help=say("column_records")),
-        "flags": config_of.TextColumn("Flags", help=say("column_flags")),
+        "expected_area_km2": config_of.NumberColumn("km²", format="%.0f", width=60, help=say("column_area")),
+        "present": config_of.CheckboxColumn("In list", width=52, help=say("column_present")),
+        "records_nearby": config_of.NumberColumn(
+            "Records", format="%d", width=66, help=say("column_records")
+        ),
+        "flags": config_of.TextColumn("Flags", width=150, help=say("column_flags")),
+        "max_probability": config_of.NumberColumn(
+            "Best cell", format="percent", width=75, help=say("column_max")
+        ),
         "flag_source": config_of.TextColumn("Source of flags"),
     }
 

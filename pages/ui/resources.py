@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pages.ui import hexagons, routes
 from pages.ui.hexagons import Bounds, MapCells
 from pages.ui.numbers import number
+from sdm_core.errors import FlorascopeError
 
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
@@ -48,8 +49,13 @@ def open_atlas(name: str) -> Atlas:
 
 @st.cache_data(ttl=300, max_entries=8, show_spinner=False)
 def atlas_title(name: str) -> str:
-    """The title of an atlas for pickers."""
-    return open_atlas(name).title
+    """The title of an atlas for pickers, from its card: no store is opened for it."""
+    from sdm_core import registry
+
+    try:
+        return str(registry.read_card(registry.atlas_folder(name)).get("title") or name)
+    except FlorascopeError:
+        return name
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

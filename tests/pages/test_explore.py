@@ -185,3 +185,19 @@ def test_without_an_atlas_the_page_says_where_to_put_one(open_page, monkeypatch,
     app = open_page()
     assert app.subheader[0].value == "No atlas is installed yet"
     assert str(tmp_path / "none") in app.info[0].value
+
+
+def test_a_damaged_atlas_is_named_and_another_can_be_chosen(
+    open_page, simulated_atlas_folder, tmp_path, monkeypatch
+):
+    import shutil
+
+    for name in ("a-damaged", simulated_atlas_folder.name):
+        shutil.copytree(simulated_atlas_folder, tmp_path / name)
+    (tmp_path / "a-damaged" / "predictions.zarr.zip").write_bytes(b"no longer a zip file")
+    monkeypatch.setattr("sdm_core.config.ATLAS_DIRS", (tmp_path,))
+    app = open_page()
+    assert "predictions.zarr.zip" in app.error[0].value
+    app.selectbox(key="atlas_picker").set_value(simulated_atlas_folder.name).run()
+    assert not app.error
+    assert len(hexagons(app)) == len(simulated_cells())
