@@ -284,8 +284,13 @@ def test_missing_files_models_and_patterns_are_named(config: AtlasConfig, tmp_pa
         pipeline.prepare(absent)
     with pytest.raises(ConfigurationError, match="No model is called 'forest' in simulated"):
         pipeline.evaluate(config, only=["forest"])
+    with pytest.raises(ConfigurationError, match=r"simulated has no blocks of 7°; there are 1°, 2°"):
+        pipeline.evaluate(config, blocks_deg=[7.0])
     with pytest.raises(ConfigurationError, match=r"No name fits 'soil\*'"):
         matching(["soil*"], ["bio1", "bio2"], "features")
+    assert matching(["*", "!*_mean"], ["bio1", "bio1_mean", "bio2"], "features") == [0, 2]
+    with pytest.raises(ConfigurationError, match="leave nothing of the features"):
+        matching(["*", "!bio*"], ["bio1", "bio2"], "features")
 
 
 def test_a_card_without_the_shipped_model_in_its_tables_is_refused(config: AtlasConfig) -> None:

@@ -15,6 +15,9 @@ def add_arguments(subparsers: Any) -> None:
     parser.add_argument(
         "--only", action="append", default=None, metavar="MODEL", help="evaluate these models only"
     )
+    parser.add_argument(
+        "--block", action="append", type=float, default=None, metavar="DEG", help="use these block sizes only"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.set_defaults(run=run)
 
@@ -23,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the tables, and write them as JSON where asked."""
     from sdm_core.pipeline import evaluate, load_config
 
-    result = evaluate(load_config(args.config), only=args.only, device=args.device)
+    result = evaluate(load_config(args.config), only=args.only, blocks_deg=args.block, device=args.device)
     print(result.to_text())
     if args.json is not None:
         result.write_json(args.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,12 +93,26 @@ def train(
     return save_model(model, folder, calibration.arrays(), notes, config.prediction.weights_precision)
 
 
-def evaluate(config: AtlasConfig, only: Sequence[str] | None = None, device: str = "auto") -> Evaluation:
+def evaluate(
+    config: AtlasConfig,
+    only: Sequence[str] | None = None,
+    blocks_deg: Sequence[float] | None = None,
+    device: str = "auto",
+) -> Evaluation:
     """Cross-validation tables of the shipped model and the baselines.
 
-    `only` keeps the models of these names ("shipped" for the shipped one).
-    Raises `ConfigurationError` naming a model that is not in the configuration.
+    `only` keeps the models of these names ("shipped" for the shipped one), `blocks_deg` these block sizes.
+    Held-out logits are kept in the cache, so parts may be made side by side and the whole table after them.
+    Raises `ConfigurationError` naming a model or block size that is not in the configuration.
     """
+    absent = [block for block in blocks_deg or () if block not in config.evaluation.blocks_deg]
+    if absent:
+        raise ConfigurationError(
+            f"{config.name} has no blocks of {absent[0]:g}°; there are "
+            f"{', '.join(f'{block:g}°' for block in config.evaluation.blocks_deg)}."
+        )
+    if blocks_deg:
+        config = replace(config, evaluation=replace(config.evaluation, blocks_deg=tuple(blocks_deg)))
     names = {"shipped": shipped_name(config), **{b.name: b.name for b in config.baselines}}
     unknown = [name for name in only or () if name not in names and name not in names.values()]
     if unknown:

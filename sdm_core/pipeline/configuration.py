@@ -94,7 +94,7 @@ class ModelConfig:
     #: Name in the tables.
     name: str
     kind: ModelKind = "sinr"
-    #: Patterns of the features it may see.
+    #: Patterns of the features it may see; a leading `!` takes features away.
     features: tuple[str, ...] = ("*",)
     #: Copies with different seeds whose logits are averaged.
     n_seeds: int = 1

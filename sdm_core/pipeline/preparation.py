@@ -155,16 +155,26 @@ def data_path(path: str) -> Path:
 
 
 def matching(patterns: Sequence[str], names: Sequence[str], what: str) -> list[int]:
-    """Numbers of the names that fit any pattern (`*` and `?`), in the order of the names.
+    """Numbers of the names that fit any pattern (`*` and `?`) and none led by `!`, in the order of the names.
 
-    Raises `ConfigurationError` for a pattern that none fits.
+    Raises `ConfigurationError` for a pattern that no name fits, and when none is left.
     """
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not any(fnmatchcase(name, pattern.removeprefix("!")) for name in names):
             raise ConfigurationError(
                 f"No name fits {pattern!r} in the {what}; there are {', '.join(names[:40])}."
             )
-    return [i for i, name in enumerate(names) if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
+    unwanted = [pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")]
+    found = [
+        number
+        for number, name in enumerate(names)
+        if any(fnmatchcase(name, pattern) for pattern in wanted)
+        and not any(fnmatchcase(name, pattern) for pattern in unwanted)
+    ]
+    if not found:
+        raise ConfigurationError(f"The patterns {', '.join(patterns)} leave nothing of the {what}.")
+    return found
 
 
 def group_numbers(groups: Sequence[tuple[str, Sequence[str]]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
