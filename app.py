@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 from pages.ui.messages import say
+from pages.ui.resources import open_once
 from pages.ui.routes import ROUTES
 
 logger = logging.getLogger("florascope")
@@ -30,7 +31,7 @@ def warm_up() -> None:
 
     for name in registry.list_atlases():
         try:
-            registry.open_atlas(name)
+            open_once(name)
         except FlorascopeError as error:
             logger.warning("the atlas %s is not ready: %s", name, error)
 

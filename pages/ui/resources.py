@@ -7,6 +7,7 @@ cached is shared between sessions and never changed.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _TOWN_RESOLUTION = 5
 _MAX_TOWNS = 4_000
 
+#: One lock per atlas, so that it is unpacked once.
+_OPENING: dict[str, threading.Lock] = {}
+
 
 @st.cache_data(ttl=30, max_entries=1, show_spinner=False)
 def atlas_names() -> list[str]:
@@ -42,9 +46,15 @@ def atlas_names() -> list[str]:
 @st.cache_resource(max_entries=4, show_spinner="Opening the atlas …")
 def open_atlas(name: str) -> Atlas:
     """An atlas with its memory-mapped store; the first time it is unpacked and checked."""
+    return open_once(name)
+
+
+def open_once(name: str) -> Atlas:
+    """Open an atlas; who asks while it is being unpacked waits for that instead of unpacking it again."""
     from sdm_core import registry
 
-    return registry.open_atlas(name)
+    with _OPENING.setdefault(name, threading.Lock()):
+        return registry.open_atlas(name)
 
 
 @st.cache_data(ttl=300, max_entries=8, show_spinner=False)
