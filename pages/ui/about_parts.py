@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.ui import numbers, palette
+from pages.ui import frame, numbers, palette
 from pages.ui.messages import say
 from sdm_core import config
 
@@ -33,7 +33,7 @@ def limits(atlas: Atlas) -> None:
     lines = [
         *card.statements(atlas.card, "limits"),
         say("limit_survey"),
-        say("limit_abundance"),
+        say("limit_abundance", grain=html.escape(frame.grain(atlas))),
         say("limit_gamma"),
     ]
     st.html(_list(lines))

@@ -93,6 +93,11 @@ def data_name(atlas: Atlas) -> str:
     return str(data[0].get("name", atlas.title)).split(" (")[0].split(",")[0]
 
 
+def grain(atlas: Atlas) -> str:
+    """The piece of land one probability of an atlas stands for; its hexagon where the card does not say."""
+    return str(atlas.card.get("grain") or say("grain_unknown"))
+
+
 def source_line(atlas: Atlas) -> str:
     """Atlas, version of the model and date, as every map and file states them."""
     parts = [atlas.title, f"version {str(atlas.store.version)[:8]}"]

@@ -71,26 +71,27 @@ ENGLISH: dict[str, str] = {
     "share_text": "This link restores atlas, layer, species and area:",
     "map_alt": "Hexagon map of {layer}; its values are in the table below the map.",
     "about_species": (
-        "Calibrated probability that {species} is recorded in a {area} km² cell, learned from climate, "
+        "Calibrated probability that {species} is recorded in {grain} around a place, learned from climate, "
         "terrain and "
         "{source}: it shows where conditions suit the species, not how abundant it is, and recent "
         "planting or "
         "loss is invisible to it."
     ),
     "about_richness": (
-        "Expected number of the atlas's {n_species} species in a {area} km² cell (the sum of their "
+        "Expected number of the atlas's {n_species} species in {grain} around a place (the sum of their "
         "calibrated "
         "probabilities): species with too few records are not counted, so it is a floor, not a full flora."
     ),
     "about_shannon": (
-        "Shannon index (natural logarithm) of the predicted shares of species in a {area} km² cell: it "
+        "Shannon index (natural logarithm) of the predicted shares of species in {grain} around a place: it "
         "measures "
         "evenness of predicted occurrence, not of abundance."
     ),
     "about_simpson": (
-        "Gini–Simpson index (1 − Σq²) of the predicted shares of species in a {area} km² cell: it measures "
-        "evenness of predicted occurrence, and saturates near 1 in rich cells."
+        "Gini–Simpson index (1 − Σq²) of the predicted shares of species in {grain} around a place: it "
+        "measures evenness of predicted occurrence, and saturates near 1 in rich cells."
     ),
+    "grain_unknown": "a hexagon",
     "coarse_note": "Each hexagon drawn is the area-weighted mean of its cells.",
     # region
     "step_choose": "Choose an area",
@@ -212,9 +213,8 @@ ENGLISH: dict[str, str] = {
         "status or management decision should rest on them alone."
     ),
     "limit_abundance": (
-        "A probability is about being recorded in a hexagon of some 36 km², not about abundance, and not "
-        "about a "
-        "particular field or wood."
+        "A probability is about being recorded somewhere in {grain} around a place, not about abundance, "
+        "and not about a particular field or wood."
     ),
     "limit_gamma": (
         "The species number of an area is never 1 − Π(1 − p): neighbouring hexagons are not independent "

@@ -71,8 +71,9 @@ def _facts(card: Mapping[str, Any]) -> list[str]:
         ("n_sites", "Training sites"),
         ("n_cells", "Predicted cells"),
         ("resolution", "H3 resolution"),
+        ("grain", "A probability stands for"),
     ):
-        if card.get(key) is not None:
+        if card.get(key) not in (None, ""):
             facts.append(
                 f"- {label}: {card[key]:,}" if isinstance(card[key], int) else f"- {label}: {card[key]}"
             )

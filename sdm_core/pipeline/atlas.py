@@ -155,6 +155,7 @@ def compose_card(prepared: Prepared, tables: Mapping[str, Any], n_cells: int) ->
         "n_records": prepared.occurrences.n_records,
         "n_cells": n_cells,
         "resolution": config.prediction.resolution,
+        "grain": config.grain,
         "data": [asdict(source) for source in config.sources],
         "cleaning": json.loads(prepared.occurrences.report().to_json(orient="records")),
         "covariates": [asdict(source) for source in config.covariate_sources],

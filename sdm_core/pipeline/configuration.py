@@ -194,6 +194,8 @@ class AtlasConfig:
     limits: tuple[str, ...] = ()
     #: How the shipped model is described on its card.
     description: str = ""
+    #: The piece of land one record, and so one probability, stands for: "a square of 10 by 10 km".
+    grain: str = ""
     #: The file it was read from, as commands name it.
     path: str = ""
 

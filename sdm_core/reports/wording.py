@@ -142,6 +142,12 @@ def method_paragraphs(card: Mapping[str, Any], summary: RegionSummary) -> list[s
     features = cards.first(card, "features")
     if isinstance(features, str):
         said.append(f"What the model sees of a place: {text.sentence(features)}")
+    grain = cards.first(card, "grain")
+    if isinstance(grain, str):
+        said.append(
+            f"Grain: a probability is that of being recorded somewhere in {grain} around the place. Cells "
+            "are smaller, so expected areas and the number of species of one cell are upper bounds."
+        )
     options = ", ".join(f"{name} = {value}" for name, value in summary.rule_options.items())
     said.append(
         "From probabilities to species sets: rule "
