@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 from pages.ui.messages import say
-from pages.ui.resources import open_once
 from pages.ui.routes import ROUTES
 
 logger = logging.getLogger("florascope")
@@ -26,6 +25,7 @@ def warm_up() -> None:
     import matplotlib  # noqa: F401
     import pydeck  # noqa: F401
 
+    from pages.ui.resources import open_once
     from sdm_core import registry
     from sdm_core.errors import FlorascopeError
 

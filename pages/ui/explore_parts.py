@@ -6,8 +6,10 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from pages.ui import frame, maps, numbers, resources, state
 from pages.ui.messages import LAYER_UNITS, LAYERS, say
@@ -280,12 +282,20 @@ def below_map(
 ) -> None:
     """One sentence on the layer and its limit; the table twin, its download and the link."""
     text, buttons = st.columns([3, 1.6], vertical_alignment="center")
+    values = resources.values_of(
+        atlas.name,
+        str(atlas.store.version),
+        layer,
+        species_id if layer == "species" else -1,
+        state.view().window,
+        cells,
+    )
     species = str(atlas.store.species["species"].iloc[species_id])
     sentence = say(
         f"about_{layer}",
         species=f"<i>{species}</i>",
         n_species=numbers.number(atlas.store.n_species),
-        area=numbers.number(resources.fine_area_km2(atlas.name, atlas.store.version)),
+        grain=html.escape(frame.grain(atlas)),
         source=html.escape(frame.data_name(atlas)),
     )
     if cells.resolution < atlas.store.resolution:
@@ -299,7 +309,7 @@ def below_map(
         )
         st.download_button(
             say("download_short"),
-            data=lambda: map_table(atlas, layer, species_id, cells).to_csv(index=False),
+            data=lambda: map_table(layer, values, cells).to_csv(index=False),
             file_name=f"{stem}.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -310,7 +320,7 @@ def below_map(
             st.caption(say("share_text"))
             st.code(state.share_link(page_fields), language=None, wrap_lines=True)
     if show_table:
-        table = map_table(atlas, layer, species_id, cells)
+        table = map_table(layer, values, cells)
         st.caption(say("table_caption", n=numbers.number(len(table))))
         column = table.columns[-1]
         st.dataframe(
@@ -329,16 +339,8 @@ def below_map(
         )
 
 
-def map_table(atlas: Atlas, layer: str, species_id: int, cells: MapCells) -> pd.DataFrame:
+def map_table(layer: str, values: NDArray[np.float64], cells: MapCells) -> pd.DataFrame:
     """The drawn hexagons as a table, highest first: H3 cell, longitude, latitude, value."""
-    values = resources.values_of(
-        atlas.name,
-        str(atlas.store.version),
-        layer,
-        species_id if layer == "species" else -1,
-        state.view().window,
-        cells,
-    )
     table = pd.DataFrame(
         {
             "h3_cell": cells.names,

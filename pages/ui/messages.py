@@ -24,8 +24,8 @@ ENGLISH: dict[str, str] = {
     # no atlas
     "no_atlas_title": "No atlas is installed yet",
     "no_atlas": (
-        "Florascope looks for atlases in {folders}. Put one there, or build one with "
-        "`python -m sdm_core train assets/configs/european-trees.toml`, then reload this page."
+        "Florascope looks for atlases in {folders}. Put one there, or build one with `python -m sdm_core "
+        "train assets/configs/european-trees.toml`, then reload this page."
     ),
     # explore
     "atlas": "Atlas",
@@ -35,8 +35,8 @@ ENGLISH: dict[str, str] = {
     "species_placeholder": "Type a name, for example Fagus or beech",
     "window": "Look closer at",
     "window_help": (
-        "The whole atlas is drawn with coarser hexagons, so that the browser stays quick. "
-        "Choose a place, or click a hexagon, to see the finest ones."
+        "The whole atlas is drawn with coarser hexagons, so that the browser stays quick. Choose a place,"
+        " or click a hexagon, to see the finest ones."
     ),
     "whole_atlas": "Whole atlas",
     "around_click": "Around the chosen cell",
@@ -71,21 +71,18 @@ ENGLISH: dict[str, str] = {
     "share_text": "This link restores atlas, layer, species and area:",
     "map_alt": "Hexagon map of {layer}; its values are in the table below the map.",
     "about_species": (
-        "Calibrated probability that {species} is recorded in {grain} around a place, learned from climate, "
-        "terrain and "
-        "{source}: it shows where conditions suit the species, not how abundant it is, and recent "
-        "planting or "
-        "loss is invisible to it."
+        "Calibrated probability that {species} is recorded in {grain} around a place, learned from "
+        "climate, terrain and {source}: it shows where conditions suit the species, not how abundant it "
+        "is, and recent planting or loss is invisible to it."
     ),
     "about_richness": (
         "Expected number of the atlas's {n_species} species in {grain} around a place (the sum of their "
-        "calibrated "
-        "probabilities): species with too few records are not counted, so it is a floor, not a full flora."
+        "calibrated probabilities): species with too few records are not counted, so it is a floor, not a"
+        " full flora."
     ),
     "about_shannon": (
-        "Shannon index (natural logarithm) of the predicted shares of species in {grain} around a place: it "
-        "measures "
-        "evenness of predicted occurrence, not of abundance."
+        "Shannon index (natural logarithm) of the predicted shares of species in {grain} around a place: "
+        "it measures evenness of predicted occurrence, not of abundance."
     ),
     "about_simpson": (
         "Gini–Simpson index (1 − Σq²) of the predicted shares of species in {grain} around a place: it "
@@ -135,8 +132,7 @@ ENGLISH: dict[str, str] = {
     "download_zip": "Everything (ZIP)",
     "screening": (
         "Screening only: predicted suitability does not replace a survey, and a species missing from the "
-        "list may "
-        "still grow here."
+        "list may still grow here."
     ),
     "way": "How",
     "drawn_area": "Drawn area",
@@ -177,24 +173,20 @@ ENGLISH: dict[str, str] = {
     "about_title": "How it works",
     "about_lead": (
         "Florascope shows where plant species are predicted to occur, how diverse those predictions are, "
-        "and how "
-        "far to trust them. Nothing is computed in the cloud: every map and number comes from an atlas on"
-        " this "
-        "machine."
+        "and how far to trust them. Nothing is computed in the cloud: every map and number comes from an "
+        "atlas on this machine."
     ),
     "about_records_title": "Records.",
     "about_records": (
         "Where a species was found, from an open atlas or inventory; duplicates, misplaced and out-of-"
-        "area points "
-        "are removed, and the number each rule removed is on the model card."
+        "area points are removed, and the number each rule removed is on the model card."
     ),
     "about_climate_title": "Surroundings.",
     "about_climate": "Climate, terrain and land cover at each place and in the country around it.",
     "about_model_title": "Model.",
     "about_model": (
         "One network learns all species at once; its scores become probabilities by calibration on blocks"
-        " of land "
-        "it has never seen."
+        " of land it has never seen."
     ),
     "about_store_title": "Atlas.",
     "about_store": (
@@ -204,13 +196,11 @@ ENGLISH: dict[str, str] = {
     "about_answers_title": "Answers.",
     "about_answers": (
         "An area is answered from its hexagons: species list, α, β and γ diversity, Hill numbers, flags "
-        "with source "
-        "and date, and a report whose files all hold the same numbers."
+        "with source and date, and a report whose files all hold the same numbers."
     ),
     "limit_survey": (
         "The maps do not replace a survey: they are for screening, teaching and deciding where to look; "
-        "no permit, "
-        "status or management decision should rest on them alone."
+        "no permit, status or management decision should rest on them alone."
     ),
     "limit_abundance": (
         "A probability is about being recorded somewhere in {grain} around a place, not about abundance, "
@@ -218,19 +208,16 @@ ENGLISH: dict[str, str] = {
     ),
     "limit_gamma": (
         "The species number of an area is never 1 − Π(1 − p): neighbouring hexagons are not independent "
-        "trials. It is "
-        "given as a lower bound with an interval, and as the size of the list under the chosen rule."
+        "trials. It is given as a lower bound with an interval, and as the size of the list under the "
+        "chosen rule."
     ),
     "quality_title": "How good is it",
     "no_validation": "The model card of “{atlas}” holds no cross-validation.",
     "quality_note": (
         "Means over species on whole blocks of land the model had not seen, beside the baselines; "
-        "longitude and "
-        "latitude alone show how much of a score is only geography. AUC: chance that a place with the "
-        "species scores "
-        "above one without. Average precision: mean precision over the ranking, harder for rare species. "
-        "Sample F1: "
-        "agreement of the species lists of places."
+        "longitude and latitude alone show how much of a score is only geography. AUC: chance that a "
+        "place with the species scores above one without. Average precision: mean precision over the "
+        "ranking, harder for rare species. Sample F1: agreement of the species lists of places."
     ),
     "regenerate": "These tables are made again by:",
     "calibration_title": "Do the probabilities keep their word?",
@@ -238,8 +225,8 @@ ENGLISH: dict[str, str] = {
     "calibration_y": "share of sites with a record",
     "calibration_note": (
         "On held-out blocks, of all the cases given 30 %, about 30 % should hold the species: points on "
-        "the dotted "
-        "line. Below it the model promises too much, above it too little. Larger points stand for more cases."
+        "the dotted line. Below it the model promises too much, above it too little. Larger points stand "
+        "for more cases."
     ),
     "fact_species": "Species",
     "fact_cells": "Hexagons",
