@@ -88,6 +88,8 @@ def parameters(page_fields: tuple[str, ...] = FIELDS) -> dict[str, str]:
 def share_link(page_fields: tuple[str, ...] = FIELDS) -> str:
     """Address that restores this view."""
     base = (st.context.url or "").split("?")[0]
+    if base.count("/") == 2:
+        base += "/"
     return f"{base}?{urlencode(parameters(page_fields))}"
 
 
