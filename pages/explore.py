@@ -17,9 +17,9 @@ with frame.friendly_errors():
         species_id = parts.choose_species(atlas)
         window = parts.choose_window(atlas)
         display = parts.choose_display(atlas, layer)
+        state.write_address(PAGE_FIELDS)
     with rest:
         frame.show_notices()
         cells = resources.map_cells(atlas.name, atlas.store.version, window)
         parts.map_and_cell(atlas, layer, species_id, cells, display)
         parts.below_map(atlas, layer, species_id, cells, PAGE_FIELDS)
-state.write_address(PAGE_FIELDS)

@@ -14,11 +14,12 @@ region_choose.step_line(1 if choosing else 2)
 with frame.friendly_errors():
     if choosing:
         region_choose.choose(region)
+        state.write_address(PAGE_FIELDS)
     else:
         atlas, rule, options = region_read.header(region)
+        state.write_address(PAGE_FIELDS)
         reading = region_read.read(atlas, region, rule, options)
         region_read.cards(atlas, reading)
         region_read.map_and_table(atlas, region, reading)
         region_read.details(atlas, reading)
         region_take.take_away(atlas, region, reading, PAGE_FIELDS)
-state.write_address(PAGE_FIELDS)

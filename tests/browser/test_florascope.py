@@ -201,3 +201,15 @@ def test_the_map_takes_most_of_the_height_of_a_laptop_screen(page, server):
     wait_for_map(page)
     height = page.locator("[data-testid=stDeckGlJsonChart]").first.bounding_box()["height"]
     assert 0.65 <= height / 768 <= 0.75
+
+
+def test_going_to_another_page_and_back_keeps_area_and_address(page, server, atlases):
+    from playwright.sync_api import expect
+
+    open_page(page, server, "/region", atlas=atlas_with(atlases, False))
+    page.locator(".st-key-try_example button").click()
+    page.locator("[data-testid=cards]").wait_for()
+    for name in ("Explore", "Region"):
+        page.get_by_role("link", name=name).click()
+        expect(page).to_have_url(re.compile("region=" if name == "Region" else "species="), timeout=30_000)
+    page.locator("[data-testid=cards]").wait_for()
