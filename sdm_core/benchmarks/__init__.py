@@ -1,26 +1,29 @@
 """Every speed claim of the project, measured: `python -m sdm_core benchmark speed`.
 
-A benchmark is a function that returns its comparisons; adding one means adding a line to `SPEED`.
+A benchmark is a function that gives its comparisons with a peer, or its timings where there is none; adding
+one means adding a line to `SPEED`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from sdm_core.benchmarks.pages import page_timings
 from sdm_core.benchmarks.queries import store_queries
-from sdm_core.benchmarks.timing import Comparison, UnequalResultsError, compare
+from sdm_core.benchmarks.timing import Comparison, Timing, UnequalResultsError, compare
 from sdm_core.errors import ConfigurationError
 
 #: Name → function that runs it.
-SPEED: dict[str, Callable[[], list[Comparison]]] = {
+SPEED: dict[str, Callable[[], Iterable[Comparison | Timing]]] = {
     "store-synthetic": partial(store_queries, "synthetic"),
     "store-atlases": partial(store_queries, "atlases"),
+    "pages": page_timings,
 }
 
 
-def run_speed(only: str | None = None) -> Iterator[Comparison]:
-    """Run the speed benchmarks, one after the other, giving each comparison as it is done.
+def run_speed(only: str | None = None) -> Iterator[Comparison | Timing]:
+    """Run the speed benchmarks, one after the other, giving each result as it is there.
 
     Raises `ConfigurationError` for an unknown name, `UnequalResultsError` when contestants disagree.
     """
@@ -31,4 +34,4 @@ def run_speed(only: str | None = None) -> Iterator[Comparison]:
             yield from benchmark()
 
 
-__all__ = ["SPEED", "Comparison", "UnequalResultsError", "compare", "run_speed"]
+__all__ = ["SPEED", "Comparison", "Timing", "UnequalResultsError", "compare", "run_speed"]

@@ -48,6 +48,36 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Wall times of one thing a user waits for, in milliseconds; there is no peer.
+
+    goal: longest accepted median in milliseconds, None where none is set; equal: how the answers were found
+    to be right.
+    """
+
+    name: str
+    times: Sequence[float]
+    goal: float | None
+    equal: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Entry of the file `benchmark speed --json` writes: the keys of a comparison, without a peer."""
+        return {
+            "name": self.name,
+            "ours": round(float(np.median(self.times)), 1),
+            "peer": None,
+            "unit": "ms wall, median",
+            "ratio": None,
+            "goal": self.goal,
+            "equal": self.equal,
+            "ours_p95": round(float(np.percentile(self.times, 95)), 1),
+            "runs": len(self.times),
+            **self.details,
+        }
+
+
 def compare(
     name: str,
     cases: Sequence[Case],

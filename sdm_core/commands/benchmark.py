@@ -19,7 +19,7 @@ def add_arguments(subparsers: Any) -> None:
         "built into a temporary folder and takes 1.1 GB there.",
     )
     speed.add_argument(
-        "--only", default=None, metavar="NAME", help="one benchmark: store-synthetic or store-atlases"
+        "--only", default=None, metavar="NAME", help="one benchmark: store-synthetic, store-atlases or pages"
     )
     speed.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write a list of results")
     speed.set_defaults(run=run)
@@ -28,21 +28,38 @@ def add_arguments(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print each ratio as it is measured, and write them all as JSON where asked."""
     from sdm_core.benchmarks import run_speed
-    from sdm_core.errors import ConfigurationError
 
     entries: list[dict[str, Any]] = []
-    for comparison in run_speed(args.only):
-        entry = comparison.to_dict()
-        entries.append(entry)
-        print(
-            f"{entry['name']}: {entry['ours']:.2f} against {entry['peer']:.1f} {entry['unit']} "
-            f"(p95 {entry['ours_p95']:.2f} against {entry['peer_p95']:.1f}), {entry['ratio']:.1f} times, "
-            f"goal {entry['goal']:g}; {entry['equal']}",
-            flush=True,
-        )
-    if args.json is not None:
-        try:
-            args.json.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"{args.json} cannot be written: {error.strerror or error}") from error
+    _write(args.json, entries)
+    for result in run_speed(args.only):
+        entries.append(result.to_dict())
+        print(sentence(entries[-1]), flush=True)
+        _write(args.json, entries)
     return 0
+
+
+def sentence(entry: dict[str, Any]) -> str:
+    """One result as a line: against its peer, or alone where there is none."""
+    if entry["peer"] is None:
+        goal = "no goal set" if entry["goal"] is None else f"goal {entry['goal']:g}"
+        return (
+            f"{entry['name']}: {entry['ours']:.0f} {entry['unit']} of {entry['runs']} "
+            f"(p95 {entry['ours_p95']:.0f}), {goal}; {entry['equal']}"
+        )
+    return (
+        f"{entry['name']}: {entry['ours']:.2f} against {entry['peer']:.1f} {entry['unit']} "
+        f"(p95 {entry['ours_p95']:.2f} against {entry['peer_p95']:.1f}), {entry['ratio']:.1f} times, "
+        f"goal {entry['goal']:g}; {entry['equal']}"
+    )
+
+
+def _write(path: Path | None, entries: list[dict[str, Any]]) -> None:
+    """Write what is measured so far, so that a later failure loses nothing."""
+    from sdm_core.errors import ConfigurationError
+
+    if path is None:
+        return
+    try:
+        path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from error
