@@ -140,7 +140,8 @@ def build_atlas(
     tables = None if evaluation is None else evaluation
     made = None if tables is not None else evaluate_models(data, None, device).to_dict()
     folder = out or paths.ASSETS_DIR / "atlases" / config.name
-    return build_atlas_from(data, checkpoint, folder, tables=made, tables_path=tables)
+    held_out, _ = calibration_logits(data, device)
+    return build_atlas_from(data, checkpoint, folder, held_out, tables=made, tables_path=tables)
 
 
 def _is_finished(folder: Path, config: AtlasConfig, data: Prepared) -> bool:

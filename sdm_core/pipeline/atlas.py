@@ -17,7 +17,7 @@ import shapely
 from sdm_core import regions, taxa
 from sdm_core.config import CODE_VERSION
 from sdm_core.errors import ConfigurationError, NoDataInRegionError
-from sdm_core.evaluation import Calibration, write_card
+from sdm_core.evaluation import Calibration, ranking_scores, write_card
 from sdm_core.features import FeatureStack
 from sdm_core.models import Checkpoint, load_model
 from sdm_core.pipeline.configuration import AtlasConfig
@@ -80,11 +80,16 @@ def build_atlas_from(
     prepared: Prepared,
     checkpoint_folder: Path,
     folder: Path,
+    held_out: np.ndarray,
     *,
     tables: Mapping[str, Any] | None = None,
     tables_path: Path | None = None,
 ) -> Path:
-    """Fill an atlas folder from a checkpoint and the tables of an evaluation."""
+    """Fill an atlas folder from a checkpoint and the tables of an evaluation.
+
+    held_out: logits (n_sites, n_species) of held-out blocks; the species table ships AUC and average
+    precision of every species from them.
+    """
     config = prepared.config
     if tables is None:
         tables = _read_tables(tables_path)
@@ -101,6 +106,8 @@ def build_atlas_from(
         gbif_names=data_path(config.species.gbif_names) if config.species.gbif_names else None,
         policy_folder=data_path(config.species.policy_folder) if config.species.policy_folder else None,
     )
+    scores = ranking_scores(prepared.presence, held_out)
+    species = species.assign(auc=scores.auc.round(4), average_precision=scores.average_precision.round(4))
     observed, observed_species = observation_densities(prepared.occurrences.table, prepared.species)
     card = compose_card(prepared, tables, n_cells=len(cells))
     write_atlas(
@@ -173,6 +180,7 @@ def compose_card(prepared: Prepared, tables: Mapping[str, Any], n_cells: int) ->
                 "floor(lat / side). A 0 means not recorded, which is not the same as absent."
             ),
             "command": f"python -m sdm_core evaluate {path}",
+            "shipped": name,
             **tables,
         },
         "calibration": {
