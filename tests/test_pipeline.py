@@ -145,7 +145,8 @@ def test_an_atlas_is_built_from_its_configuration_alone(config: AtlasConfig, tmp
     shipped = [row for row in card["validation"]["results"] if row["model"].startswith("shipped")]
     assert [row["block_deg"] for row in shipped] == [1.0, 2.0] and shipped[0]["auc"] > 0.75
     assert card["calibration"]["ece_after"] < 0.08
-    shipped = next(row for row in card["validation"]["results"] if row["model"] == card["validation"]["shipped"])
+    named = card["validation"]["shipped"]
+    shipped = next(row for row in card["validation"]["results"] if row["model"] == named)
     assert store.species["auc"].mean() == pytest.approx(shipped["auc"], abs=1e-3)
     page = (folder / "MODEL_CARD.md").read_text()
     for wanted in ("shipped: 2 × small SINR", "temperature only", "grid", "Not real.", "Nobody 2026."):
