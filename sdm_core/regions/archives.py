@@ -39,11 +39,17 @@ def read_archive(data: bytes, filename: str) -> dict[str, bytes]:
                 raise RegionError(
                     f"'{filename}' is encrypted; unpack it with its password and upload it without one."
                 )
-            return {info.filename: archive.read(info) for info in wanted}
+            return {info.filename: _read_member(archive, info) for info in wanted}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as error:
         raise RegionError(
             f"'{filename}' is no readable zip archive ({error}); zip the files again."
         ) from error
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member, never unpacked beyond the size it declares, which may be a lie (`archive.read` would)."""
+    with archive.open(info) as file:
+        return file.read(info.file_size + 1)
 
 
 def _suffix(name: str) -> str:

@@ -91,11 +91,8 @@ def _from_one_file(data: bytes, title: str, suffix: str, crs: str | None, layer:
         raise RegionError(
             f"'{title}' is one part of a shapefile; zip its .shp, .shx, .dbf and .prj and give the zip."
         )
-    raise RegionError(
-        f"'{title}' has the suffix '{suffix or 'none'}', which is not read; give "
-        f"{', '.join(REGION_SUFFIXES)} "
-        "(a shapefile as .zip)."
-    )
+    found = f"the suffix '{suffix}', which is not read" if suffix else "no suffix to tell its format by"
+    raise RegionError(f"'{title}' has {found}; give {', '.join(REGION_SUFFIXES)} (a shapefile as .zip).")
 
 
 def _from_geojson(data: bytes, title: str, crs: str | None) -> Region:
@@ -104,7 +101,7 @@ def _from_geojson(data: bytes, title: str, crs: str | None) -> Region:
     except UnicodeDecodeError as error:
         raise RegionError(f"'{title}' is not text in UTF-8; export it again as GeoJSON.") from error
     except (ValueError, RecursionError) as error:
-        reason = str(error)[:100]
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)[:100]
         raise RegionError(
             f"'{title}' is not GeoJSON with a polygon ({reason}); export the file again."
         ) from error

@@ -197,9 +197,8 @@ def _crs_of(obj: Any) -> str | None:
 def _geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]:
     """Geometries of a GeoJSON object and the properties of its first feature."""
     if not isinstance(obj, Mapping):
-        raise RegionError(
-            f"A {type(obj).__name__} {_NO_GEOJSON}; a Feature, FeatureCollection or Polygon is expected."
-        )
+        thing = "An empty entry" if obj is None else f"A {type(obj).__name__}"
+        raise RegionError(f"{thing} {_NO_GEOJSON}; a Feature, FeatureCollection or Polygon is expected.")
     kind = obj.get("type")
     if kind == "FeatureCollection":
         features = obj.get("features")
