@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sdm_core import config, regions
 from sdm_core.errors import CacheNotWritableError, CorruptStoreError
 from sdm_core.prediction import checksums, lift
+from sdm_core.prediction.files import read_species_table
 from sdm_core.prediction.store import STORE_FILE, STORE_FORMAT, PredictionStore
 from sdm_core.prediction.write import (
     OBSERVED_FILE,
@@ -167,6 +168,7 @@ def unpack(path: Path) -> StoreContent:
     import zarr
 
     attributes = read_attributes(path)
+    _check_members(path)
     neighbours = attributes.get("neighbours")
     codes_name = "code_differences" if neighbours else "codes"
     arrays: dict[str, NDArray] = {}
@@ -201,6 +203,17 @@ def unpack(path: Path) -> StoreContent:
         cell_values={name: arrays[f"value_{name}"] for name in attributes["cell_values"]},
         inputs=attributes["inputs"],
     )
+
+
+def _check_members(path: Path) -> None:
+    """Compare every member with its CRC, before zarr reads many at once and tells one damage many times."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except Exception as error:  # a damaged header may raise anything; all of it means the same
+        raise _damaged(path, error) from error
+    if broken is not None:
+        raise _damaged(path, f"member {broken} does not have its checksum")
 
 
 def _damaged(path: Path, reason: object) -> CorruptStoreError:
@@ -266,7 +279,9 @@ def _unpack_into(
             except CorruptStoreError:
                 logger.info("replacing the damaged store %s", folder)
         _remove_leftovers(root, folder_name)
-        write_hot(folder, unpack(exchange), version, side_files)
+        content = unpack(exchange)
+        read_species_table(side_files[0], content.codes.shape[1])
+        write_hot(folder, content, version, side_files)
         logger.info("unpacked %s to %s", exchange, folder)
         _remove_old_versions(root, folder_name)
         return PredictionStore.open(folder)

@@ -75,7 +75,12 @@ def read_species_table(path: Path, n_species: int) -> pd.DataFrame:
         raw = pd.read_csv(path, dtype=dict(SPECIES_DTYPES), keep_default_na=False, na_values=[""])
         table = species_with_types(raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptStoreError(f"{path} cannot be read as a species table: {error}") from error
+        raise CorruptStoreError(
+            f"{path} cannot be read as a species table ({error}); fetch the atlas folder again"
+        ) from error
     if len(table) != n_species:
-        raise CorruptStoreError(f"{path} lists {len(table)} species, but the predictions hold {n_species}")
+        raise CorruptStoreError(
+            f"{path} lists {len(table)} species, but the predictions hold {n_species}; fetch the atlas "
+            "folder again"
+        )
     return table

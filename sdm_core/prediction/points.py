@@ -47,14 +47,19 @@ def read_points(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
         raise PointsFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    except pd.errors.EmptyDataError as error:
+        raise PointsFileError(f"{path} is empty; give a table with longitude, latitude in degrees") from error
     except (ValueError, UnicodeError) as error:
-        raise PointsFileError(f"{path} is not a CSV table in UTF-8: {error}") from error
+        raise PointsFileError(
+            f"{path} is not a CSV table in UTF-8 ({str(error).strip()}); save it as one"
+        ) from error
     table.columns = [str(column).strip() for column in table.columns]
     lower = {column.lower(): column for column in reversed(table.columns)}
     for name, limit in _COORDINATES.items():
         if name not in lower:
             raise PointsFileError(
-                f"{path} has the columns {', '.join(table.columns)}, but needs longitude, latitude in degrees"
+                f"{path} has the columns {', '.join(table.columns)[:200]}, but needs longitude, latitude in "
+                "degrees; rename its columns, and separate them by commas"
             )
         text = table[lower[name]]
         numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
