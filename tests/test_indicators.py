@@ -381,7 +381,7 @@ def test_one_cell_with_one_species_is_as_diverse_as_one_species():
             {"t": [0.5, 0.5]},
             r"The thresholds have shape \(2,\), expected one number or one for each",
         ),
-        ("top_k", {}, r'The rule "top_k" needs a number of species k of 0 or more, found None'),
+        ("top_k", {}, r'The rule "top_k" needs a number of species k, and none was given'),
         ("top_k", {"k": 1.5}, r'The rule "top_k" needs a number of species k of 0 or more, found 1\.5'),
         ("average_k", {"k": -1}, r'The rule "average_k" needs a number of species k of 0 or more, found -1'),
         ("max_exp", {"score": "tss"}, r'The score is "tss", expected "f1" or "jaccard"'),

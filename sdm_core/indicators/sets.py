@@ -93,7 +93,8 @@ def rule_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a rule with its defaults filled in.
 
     Raises:
-        RuleError: an unknown rule, an unknown option, or a missing number of species.
+        RuleError: an unknown rule, an unknown option, a threshold outside 0…1, or a missing number
+            of species.
     """
     if rule not in _DEFAULT_OPTIONS:
         raise RuleError(f'The rule is "{rule}", expected one of {", ".join(RULES)}.')
@@ -103,9 +104,14 @@ def rule_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
         known = ", ".join(defaults) or "none"
         raise RuleError(f'The rule "{rule}" has no option "{unknown[0]}"; its options: {known}.')
     complete = {**defaults, **options}
+    t = complete.get("t")
+    if t is not None and np.ndim(t) == 0 and not 0 < t <= 1:
+        raise RuleError(f"The threshold is {t:g}, expected a probability above 0 and at most 1, such as 0.5.")
     if "k" in complete:
         k = complete["k"]
-        if k is None or not np.isfinite(k) or k < 0 or (rule == "top_k" and k != int(k)):
+        if k is None:
+            raise RuleError(f'The rule "{rule}" needs a number of species k, and none was given.')
+        if not np.isfinite(k) or k < 0 or (rule == "top_k" and k != int(k)):
             raise RuleError(f'The rule "{rule}" needs a number of species k of 0 or more, found {k}.')
     return complete
 
