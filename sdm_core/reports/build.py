@@ -43,6 +43,7 @@ def build_report(
     permalink: str = "",
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
+    on_selection: Callable[[str], None] | None = None,
     **options: Any,
 ) -> list[Path]:
     """Write the report of a region into the folder `out` and name its files.
@@ -53,12 +54,14 @@ def build_report(
     Args:
         atlas: an opened atlas (`registry.open_atlas`).
         region: the outline.
-        out: folder of the report, made when it is missing; files of an earlier report in it are replaced.
+        out: folder of the report, made when it is missing; files of an earlier report in it are replaced,
+            those edited since are kept under another name.
         rule: how probabilities become species sets, one of `indicators.RULES`.
         formats: some of `FORMATS`.
         permalink: web address that opens this region again, shown in the report.
         created: moment shown in the report; now in UTC by default.
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
+        on_selection: is told in one sentence each what was done to the outline and how its cells were chosen.
         **options: of the rule, as `summarise_region` takes them.
 
     Returns:
@@ -79,10 +82,13 @@ def build_report(
     names = [name for form in wanted for name in FORMAT_FILES[form]] + [folder.MANIFEST_NAME]
     trust = assess_trust(store, rows, summary, atlas.card)
     facts = content.ReportFacts(atlas, region, rows, summary, trust, moment, permalink, names)
-    with folder.staged_folder(out) as fresh:
+    with folder.staged_folder(out, [name for group in FORMAT_FILES.values() for name in group]) as fresh:
         _write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
         written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+    if on_selection is not None:
+        for note in summary.notes:
+            on_selection(note)
     return [out / name for name in (*written, folder.MANIFEST_NAME)]
 
 

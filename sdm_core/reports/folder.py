@@ -13,7 +13,7 @@ import logging
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sdm_core.errors import ReportError
@@ -72,15 +72,29 @@ def verify_manifest(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def staged_folder(out: Path) -> Iterator[Path]:
+def staged_folder(out: Path, report_files: Collection[str] | None = None) -> Iterator[Path]:
     """Give a folder to write into; on leaving it, move its files into `out`, or nothing at all on error.
 
     Files of an earlier report that its manifest lists unchanged and that were not written again are
-    removed, so that a folder never mixes the numbers of two reports; every other file stays.
+    removed, so that a folder never mixes the numbers of two reports; every other file stays. A file that
+    was edited since, or that no report wrote, is never overwritten: it stays under a free name such as
+    `species.kept-1.csv`.
+
+    Args:
+        out: the folder.
+        report_files: relative names of all files a report may have; a manifest that lists any other
+            belongs to something else, such as an atlas, whose files are left alone. None: not checked.
 
     Raises:
-        ReportError: the folder cannot be made or written, or the disk is full.
+        ReportError: the folder cannot be made or written, holds the manifest of something else, or the disk
+            is full.
     """
+    foreign = [] if report_files is None else sorted(set(read_manifest(out)) - set(report_files))
+    if foreign:
+        raise ReportError(
+            f"The folder {out} is no earlier report: its {MANIFEST_NAME} lists {foreign[0]}; choose another "
+            "folder."
+        )
     made = _missing_parents(out)
     try:
         with _disk_errors(out):
@@ -141,11 +155,15 @@ def _move_in(fresh: Path, replaced: Path, out: Path) -> None:
         for name, digest in earlier.items()
         if Path(name) not in new_names and (out / name).is_file() and file_sha256(out / name) == digest
     ]
+    kept: dict[Path, Path] = {}
     moved_out: list[Path] = []
     moved_in: list[Path] = []
     try:
         for name in [*new_names, *stale]:
             if (out / name).is_file():
+                if name.name != MANIFEST_NAME and earlier.get(name.as_posix()) != file_sha256(out / name):
+                    kept[name] = _free_name(out / name)
+                    shutil.copy2(out / name, kept[name])
                 (replaced / name).parent.mkdir(parents=True, exist_ok=True)
                 _rename(out / name, replaced / name)
                 moved_out.append(name)
@@ -161,10 +179,23 @@ def _move_in(fresh: Path, replaced: Path, out: Path) -> None:
         for name in moved_out:
             with contextlib.suppress(OSError):
                 _rename(replaced / name, out / name)
+        for copy in kept.values():
+            with contextlib.suppress(OSError):
+                copy.unlink()
         raise
+    for name, copy in kept.items():
+        logger.warning("%s was not as a report wrote it, and is kept as %s", out / name, copy.name)
     for name in stale:
         with contextlib.suppress(OSError):
             (out / name).parent.rmdir()
+
+
+def _free_name(path: Path) -> Path:
+    """Name beside `path` that no file has."""
+    number = 1
+    while (free := path.with_name(f"{path.stem}.kept-{number}{path.suffix}")).exists():
+        number += 1
+    return free
 
 
 def _rename(source: Path, target: Path) -> None:
