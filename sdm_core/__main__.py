@@ -8,10 +8,13 @@ Only the module of the command asked for is imported, so that `report` never pay
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from sdm_core import __version__
 from sdm_core.errors import FlorascopeError
@@ -28,6 +31,14 @@ COMMANDS: dict[str, str] = {
 }
 
 
+class OneSentenceParser(argparse.ArgumentParser):
+    """Parser that says what is wrong in one sentence with the way out, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments and stop with status 2."""
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` shows what it takes\n")
+
+
 def command_module(command: str) -> str:
     """Name of the module that holds a command."""
     return f"sdm_core.commands.{command}"
@@ -38,7 +49,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
     Raises `ModuleNotFoundError` when the module of `command` is absent.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneSentenceParser(
         prog="python -m sdm_core",
         description="Florascope: plant species distributions and the biodiversity of a region.",
     )
@@ -58,12 +69,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     command = next((word for word in arguments if not word.startswith("-")), None)
     parser = build_parser(command)
+    if command is not None and command not in COMMANDS and not arguments[0].startswith("-"):
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}."
+        parser.exit(2, f"{parser.prog}: no command is called {command!r}; {hint}\n")
     args = parser.parse_args(arguments)
     try:
-        return int(args.run(args) or 0)
+        status = int(args.run(args) or 0)
+        sys.stdout.flush()
+        return status
     except FlorascopeError as error:
         print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read our output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+        return 0
     except KeyboardInterrupt:
         print(f"{parser.prog} {args.command}: stopped before it was done", file=sys.stderr)
         return 130

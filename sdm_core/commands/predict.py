@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,8 @@ def add_arguments(subparsers: Any) -> None:
         "outside the atlas and where its model does not apply.",
     )
     parser.add_argument("--model", required=True, metavar="NAME", help="name or folder of an atlas")
-    parser.add_argument(
-        "--points", type=Path, required=True, metavar="FILE.csv", help="table with longitude, latitude"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="table to write")
+    parser.add_argument("--points", required=True, metavar="FILE.csv", help="table with longitude, latitude")
+    parser.add_argument("--out", required=True, metavar="FILE.csv", help="table to write")
     parser.set_defaults(run=run)
 
 
@@ -36,22 +36,49 @@ def run(args: argparse.Namespace) -> int:
     from sdm_core.prediction import probabilities_at, read_points
     from sdm_core.registry import open_atlas
 
-    points = read_points(args.points)
+    if not args.out.strip() or not args.points.strip():
+        raise OutputFileError("--points and --out must each name a CSV file, and one of them is empty.")
+    points = read_points(Path(args.points))
     atlas = open_atlas(args.model)
     values = probabilities_at(atlas.store, points["longitude"], points["latitude"])
     species = atlas.species["species"].astype(str).tolist()
     clash = [name for name in points.columns if name in set(species)]
+    if clash:
+        _say(f"The column {clash[0]} of {args.points} is replaced by the prediction of that species.")
     predicted = pd.DataFrame(values, columns=species, index=points.index)
     table = pd.concat([points.drop(columns=clash), predicted], axis=1)
-    aside = args.out.with_name(f".{args.out.name}.writing")
+    out = Path(args.out)
+    aside = out.with_name(f".{out.name}.writing")
     try:
         table.to_csv(aside, index=False, float_format="%.9g", na_rep="NaN")
-        aside.replace(args.out)
+        aside.replace(out)
     except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise OutputFileError(f"{args.out} cannot be written: {error.strerror or error}") from error
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise OutputFileError(
+            f"{out} cannot be written ({error.strerror or error}); choose another file."
+        ) from error
     n_outside = int(predicted.iloc[:, 0].isna().sum())
+    if n_outside == len(table):
+        swapped = _any_inside(atlas.store, points["latitude"], points["longitude"])
+        _say(
+            f"Every point lies outside {atlas.title}, so every probability is NaN"
+            + ("; longitude and latitude look swapped." if swapped else ".")
+        )
     print(
         f"{args.out}: {len(table)} points, {len(species)} species, {n_outside} points outside {atlas.title}"
     )
     return 0
+
+
+def _say(note: str) -> None:
+    print(note, file=sys.stderr)
+
+
+def _any_inside(store: Any, longitude: Any, latitude: Any) -> bool:
+    """Whether any of the points would lie in a cell of the atlas."""
+    from sdm_core.regions import lonlat_to_cells
+
+    if abs(latitude).max() > 90:
+        return False
+    return bool((store.rows_of(lonlat_to_cells(longitude, latitude, store.resolution)) >= 0).any())

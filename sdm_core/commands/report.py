@@ -25,7 +25,10 @@ def add_arguments(subparsers: Any) -> None:
         metavar="FILE",
         help="GeoJSON, GPKG, KML or zipped shapefile; or a named place, as in place:Pyrenees",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the report")
+    parser.add_argument(
+        "--crs", default=None, metavar="CRS", help="CRS of FILE where it names none or a wrong one: EPSG:3035"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the report")
     parser.add_argument(
         "--model", default=None, metavar="NAME", help="atlas by name or path (default: the first)"
     )
@@ -50,9 +53,12 @@ def add_arguments(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report and name its files; what could not be made is said on standard error."""
+    from sdm_core.errors import ReportError
     from sdm_core.reports import FORMATS, build_report
 
-    region = read_region_argument(args.region)
+    if not str(args.out).strip():
+        raise ReportError("--out is empty; give the name of a folder, existing or not.")
+    region = read_region_argument(args.region, args.crs)
     if args.name:
         region = region.renamed(args.name)
     atlas = open_model(args.model)
@@ -60,26 +66,42 @@ def run(args: argparse.Namespace) -> int:
     for path in build_report(
         atlas,
         region,
-        args.out,
+        Path(args.out),
         rule=args.rule,
         formats=formats,
         **{name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None},
-        on_note=lambda note: print(note, file=sys.stderr),
+        on_note=_say,
+        on_selection=_say,
     ):
         print(path)
     return 0
 
 
-def read_region_argument(text: str) -> Any:
+def _say(note: str) -> None:
+    print(note, file=sys.stderr)
+
+
+def read_region_argument(text: str, crs: str | None = None) -> Any:
     """Region of `--region`: a file, or `place:` and the name of a place.
 
     Raises `RegionError` when the file cannot be read as a region or no place has the name.
     """
     from sdm_core import regions
+    from sdm_core.errors import RegionError
 
-    if text.startswith(PLACE_PREFIX):
-        return regions.region_from_place(text[len(PLACE_PREFIX) :].strip())
-    return regions.read_region(Path(text))
+    if text[: len(PLACE_PREFIX)].lower() == PLACE_PREFIX:
+        name = text[len(PLACE_PREFIX) :].strip()
+        if not name:
+            raise RegionError("--region place: names no place; write one after it, as in place:Pyrenees.")
+        return regions.region_from_place(name)
+    if not text.strip():
+        raise RegionError("--region is empty; give a polygon file, or a place as in place:Pyrenees.")
+    path = Path(text)
+    if not path.exists() and not path.suffix:
+        raise RegionError(
+            f"There is no region file '{text}'; check its path, or write place:{text} if it is a named place."
+        )
+    return regions.read_region(path, crs=crs)
 
 
 def open_model(name: str | None) -> Any:
