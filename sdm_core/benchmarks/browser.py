@@ -31,7 +31,7 @@ CHROMIUM_ARGUMENTS = (
     "--ignore-gpu-blocklist",
     "--disable-background-networking",
 )
-_VIEWPORT = {"width": 1366, "height": 768}
+_VIEWPORT: Any = {"width": 1366, "height": 768}
 _START_LIMIT_S = 180.0
 _POLL_S = 0.02
 #: Runs in every page before its own code: notes when the user let go of the mouse, and since then what was

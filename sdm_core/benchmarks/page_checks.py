@@ -87,7 +87,7 @@ def check_cards(
     atlas: Atlas,
     place: Region,
     rule: str = config.DEFAULT_RULE,
-    options: dict[str, float] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> None:
     """Hold the cards of a region against the engine: species in the list (second) and Shannon (third).
 
