@@ -218,6 +218,23 @@ def test_a_species_table_that_does_not_fit_is_named_where_it_lies_and_not_cached
     assert not list((tmp_path / "cache").rglob("store.json"))
 
 
+def test_a_card_with_values_of_other_types_still_makes_a_report(
+    atlas: Path, polygon: Path, tmp_path: Path
+) -> None:
+    odd = {
+        "data": 5,
+        "evaluation": "x",
+        "calibration": [1],
+        "limits": 3,
+        "validation": [2],
+        "covariates": 1.5,
+    }
+    (atlas / "model_card.json").write_text(json.dumps(odd))
+    out = tmp_path / "report"
+    assert main(["report", "--region", str(polygon), "--out", str(out), "--formats", "html,json"]) == 0
+    assert folder.verify_manifest(out) == []
+
+
 # Points -----------------------------------------------------------------------------------------------
 
 

@@ -478,7 +478,7 @@ def test_points_get_the_values_of_their_cell_and_nan_outside(simulated_atlas: At
         ),
         ("longitude,latitude\n200,42\n", r"line 2: longitude is '200', expected a number from -180 to 180"),
         ("longitude,latitude\n", r"has no points below its header"),
-        ("", r"is not a CSV table"),
+        ("", r"is empty; give a table with longitude, latitude"),
     ],
 )
 def test_bad_points_are_refused_with_line_and_reason(tmp_path: Path, text: str, message: str):

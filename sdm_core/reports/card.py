@@ -37,10 +37,10 @@ def first(mapping: Mapping[str, Any], *names: str) -> Any:
 
 
 def as_mappings(value: Any) -> list[Mapping[str, Any]]:
-    """A list of mappings from a list of them, a single one, or plain texts (under `name`)."""
+    """A list of mappings from a list of them, a single one, or plain values (under `name`)."""
     if value is None:
         return []
-    items = [value] if isinstance(value, (Mapping, str)) else list(value)
+    items = list(value) if isinstance(value, (list, tuple)) else [value]
     return [item if isinstance(item, Mapping) else {"name": str(item)} for item in items]
 
 
@@ -87,7 +87,7 @@ def statements(card: Mapping[str, Any], *names: str) -> list[str]:
     value = first(card, *names)
     if value is None:
         return []
-    items: Sequence[Any] = [value] if isinstance(value, str) else list(value)
+    items: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
     return [text.sentence(str(item)) for item in items]
 
 
