@@ -10,7 +10,7 @@ from pages.ui.messages import say
 ICONS = Path(__file__).parent / "ui"
 
 st.set_page_config(page_title=say("title"), page_icon=str(ICONS / "icon.png"), layout="wide")
-st.logo(str(ICONS / "wordmark.svg"), size="medium", icon_image=str(ICONS / "logo.svg"))
+st.logo(str(ICONS / "wordmark.svg"), size="medium")
 page = st.navigation(
     [
         st.Page("explore.py", title="Explore", icon=":material/travel_explore:", default=True),

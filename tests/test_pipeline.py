@@ -296,6 +296,23 @@ def test_missing_files_models_and_patterns_are_named(config: AtlasConfig, tmp_pa
         matching(["*", "!bio*"], ["bio1", "bio2"], "features")
 
 
+def test_output_and_tables_are_checked_before_hours_of_work(config: AtlasConfig, tmp_path: Path) -> None:
+    nowhere = replace(config, occurrences=replace(config.occurrences, path="absent.csv"))
+    with pytest.raises(ConfigurationError, match="holds no tables written by `evaluate --json`"):
+        pipeline.build_atlas(nowhere, out=tmp_path / "atlas", evaluation=tmp_path / "absent.json")
+    other = tmp_path / "other.json"
+    other.write_text('{"name": "other", "results": []}')
+    with pytest.raises(ConfigurationError, match="are of 'other', not of 'simulated'"):
+        pipeline.build_atlas(nowhere, out=tmp_path / "atlas", evaluation=other)
+
+
+def test_evaluate_refuses_a_place_it_cannot_write_to(
+    config: AtlasConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", config.path, "--json", str(tmp_path / "no" / "tables.json")]) == 2
+    assert "cannot be written: give a file in a folder that exists" in capsys.readouterr().err
+
+
 def test_a_card_without_the_shipped_model_in_its_tables_is_refused(config: AtlasConfig) -> None:
     data = pipeline.prepare(config)
     with pytest.raises(ConfigurationError, match="no row for 'shipped: 2 × small SINR'"):

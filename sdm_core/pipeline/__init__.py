@@ -13,7 +13,7 @@ from sdm_core import config as paths
 from sdm_core.errors import CheckpointMismatchError, ConfigurationError
 from sdm_core.evaluation import Evaluation, fit_calibration
 from sdm_core.models import load_model, save_model
-from sdm_core.pipeline.atlas import build_atlas_from
+from sdm_core.pipeline.atlas import build_atlas_from, read_tables
 from sdm_core.pipeline.configuration import (
     AtlasConfig,
     EvaluationConfig,
@@ -135,13 +135,14 @@ def build_atlas(
     `evaluation` is a file written by `evaluate`; without one the tables are made (or taken from the cache).
     A model that is already trained on exactly this data and configuration is used as it is.
     """
+    tables = None if evaluation is None else read_tables(evaluation, config.name)
     data = prepare(config)
     checkpoint = train(config, resume=True, device=device, prepared=data)
-    tables = None if evaluation is None else evaluation
-    made = None if tables is not None else evaluate_models(data, None, device).to_dict()
+    if tables is None:
+        tables = evaluate_models(data, None, device).to_dict()
     folder = out or paths.ASSETS_DIR / "atlases" / config.name
     held_out, _ = calibration_logits(data, device)
-    return build_atlas_from(data, checkpoint, folder, held_out, tables=made, tables_path=tables)
+    return build_atlas_from(data, checkpoint, folder, held_out, tables)
 
 
 def _is_finished(folder: Path, config: AtlasConfig, data: Prepared) -> bool:

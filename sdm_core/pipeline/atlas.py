@@ -81,9 +81,7 @@ def build_atlas_from(
     checkpoint_folder: Path,
     folder: Path,
     held_out: np.ndarray,
-    *,
-    tables: Mapping[str, Any] | None = None,
-    tables_path: Path | None = None,
+    tables: Mapping[str, Any],
 ) -> Path:
     """Fill an atlas folder from a checkpoint and the tables of an evaluation.
 
@@ -91,12 +89,6 @@ def build_atlas_from(
     precision of every species from them.
     """
     config = prepared.config
-    if tables is None:
-        tables = _read_tables(tables_path)
-    if tables.get("name") != config.name:
-        raise ConfigurationError(
-            f"The tables are of {tables.get('name')!r}, not of {config.name!r}; evaluate this configuration."
-        )
     checkpoint = load_model(checkpoint_folder, prepared.species, prepared.features.names)
     cells = study_cells(prepared)
     lonlat = regions.cells_to_lonlat(cells)
@@ -212,11 +204,17 @@ def _as_named(config: AtlasConfig) -> str:
     return "/".join(parts[parts.index("assets") :]) if "assets" in parts else Path(config.path).name
 
 
-def _read_tables(path: Path | None) -> dict[str, Any]:
-    """Tables written by `evaluate --json`."""
-    if path is None:
-        raise ConfigurationError("An atlas needs the tables of its evaluation; run `evaluate --json` first.")
+def read_tables(path: Path, name: str) -> dict[str, Any]:
+    """Tables of the atlas `name` written by `evaluate --json`.
+
+    Raises `ConfigurationError` when the file holds none, or those of another atlas.
+    """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        tables = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(f"{path} holds no tables written by `evaluate --json` ({error}).") from error
+    if tables.get("name") != name:
+        raise ConfigurationError(
+            f"The tables in {path} are of {tables.get('name')!r}, not of {name!r}; evaluate it first."
+        )
+    return tables
