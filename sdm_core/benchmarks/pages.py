@@ -45,7 +45,7 @@ _FIRST_PLACE = "Pyrenees"
 #: Rule of the engine → how the page calls it, and its options there.
 _RULES: dict[str, tuple[str, dict[str, float]]] = {
     "threshold": ("Fixed threshold", {"t": config.DEFAULT_THRESHOLD}),
-    "max_exp": ("MaxExp", {}),
+    "max_exp": ("Best expected F1 (MaxExp)", {}),
 }
 #: Places of the map where hexagons are clicked, as shares of its width and height.
 _CLICKS = tuple((x / 100, y / 100) for y in (50, 44, 56, 38, 62) for x in (50, 42, 57, 46, 53, 38))
@@ -298,9 +298,9 @@ def _places(atlas: Atlas, number: int) -> list[Region]:
 def _change_rule(watched: _Watched, label: str) -> float:
     """Milliseconds from the click on a rule until the cards show its numbers."""
     page = watched.page
-    choice = page.locator(".st-key-rule_picker label[data-baseweb=radio]", has_text=label)
+    choice = page.locator(".st-key-rule_picker").get_by_text(label, exact=True)
     if not choice.is_visible():
-        page.locator("[data-testid=stPopover] button").first.click()
+        page.get_by_role("button", name="Rule:").first.click()
     choice.wait_for()
     before = page.locator(_CARDS).evaluate("element => element.outerHTML")
     choice.click()
