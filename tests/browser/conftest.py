@@ -5,29 +5,15 @@ The server shows the shipped atlases where they are installed, otherwise the sim
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sdm_core import config
+from sdm_core.benchmarks import browser
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-background-networking",
-]
 #: Shared machines draw maps in software: waits are limits, not expectations.
 TIMEOUT_MS = 60_000
 #: As a user has them: `FLORASCOPE_ATLASES` first, then the shipped ones.
@@ -53,56 +39,19 @@ def atlases(simulated_atlas_folder: Path) -> tuple[Path, list[str]]:
 @pytest.fixture(scope="session")
 def server(atlases: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a running app, on a free port, with a cache of its own."""
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}; set CHROMIUM to its path")
+    if browser.chromium_path() is None:
+        pytest.skip("no Chromium on the search path; install it or set CHROMIUM to its path")
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "FLORASCOPE_ATLASES": str(atlases[0]),
-        "FLORASCOPE_CACHE": str(tmp_path_factory.mktemp("browser-cache")),
-    }
-    log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+", encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    process = subprocess.Popen(command, cwd=config.ROOT_DIR, env=environment, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for_health(f"{address}/florascope/health", process, log)
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with browser.serve(tmp_path_factory.mktemp("browser-cache"), log, atlases[0]) as address:
         yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
-
-
-def _wait_for_health(address: str, process: subprocess.Popen[bytes], log) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    log.seek(0)
-    pytest.fail(f"the server did not answer at {address}:\n{log.read()[-3000:]}")
 
 
 @pytest.fixture(scope="session")
 def chromium(server: str):
     """A headless Chromium with WebGL in software."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with browser.chromium() as running:
+        yield running
 
 
 @pytest.fixture
