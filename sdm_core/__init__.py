@@ -7,7 +7,7 @@ losses, models, training        presence-only losses, networks and baselines, th
 evaluation                      spatial blocks, metrics, calibration, model card
 prediction, registry            calibrated probabilities per H3 cell, and the atlases made of them
 assemblages, diversity          probabilities to species sets; alpha, beta, gamma, Hill numbers
-indicators                      what a region's page and report say
+indicators, applicability       what a region's page and report say, and how far to trust it
 reports                         HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, manifest
 pipeline, benchmarks            configuration to atlas; every speed claim, measured
 
