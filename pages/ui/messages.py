@@ -109,6 +109,7 @@ ENGLISH: dict[str, str] = {
     "place_label": "Place or country",
     "place_placeholder": "Type a name, for example Pyrenees or Slovenia",
     "upload_label": "GeoJSON, GeoPackage, KML or zipped shapefile, up to 50 MB",
+    "upload_crs": "Coordinate system of this file (EPSG code)",
     "upload_hint": "The file needs a coordinate system; all its polygons together become one area.",
     "change_area": "Change area",
     "keep_area": "Back to {name}",

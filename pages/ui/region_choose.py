@@ -10,7 +10,7 @@ import streamlit as st
 from pages.ui import draw_map, frame, resources, state
 from pages.ui.messages import say
 from sdm_core import config
-from sdm_core.errors import FlorascopeError
+from sdm_core.errors import FlorascopeError, MissingCRSError
 
 if TYPE_CHECKING:
     from sdm_core.regions import Region
@@ -143,13 +143,23 @@ def _upload() -> None:
         max_upload_size=config.MAX_UPLOAD_BYTES // 2**20,
     )
     st.caption(say("upload_hint"))
-    if file is not None and file.file_id != st.session_state.get("last_file"):
-        from sdm_core import regions
+    if file is None or file.file_id == st.session_state.get("last_file"):
+        return
+    from sdm_core import regions
 
-        region = regions.read_region(file.getvalue(), file.name)
-        st.session_state["last_file"] = file.file_id
-        take(region)
+    crs = None
+    if st.session_state.get("file_without_crs") == file.file_id:
+        crs = st.text_input(say("upload_crs"), key="upload_crs", placeholder="EPSG:4326").strip() or None
+    try:
+        region = regions.read_region(file.getvalue(), file.name, crs=crs)
+    except MissingCRSError:
+        if st.session_state.get("file_without_crs") == file.file_id:
+            raise
+        st.session_state["file_without_crs"] = file.file_id
         st.rerun()
+    st.session_state["last_file"] = file.file_id
+    take(region)
+    st.rerun()
 
 
 def _choose_cell_size(atlas: Atlas) -> int:

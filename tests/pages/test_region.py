@@ -7,8 +7,10 @@ import json
 import re
 import zipfile
 
+import geopandas as gpd
 import pandas as pd
 import pytest
+import shapely
 
 from pages.ui import region_choose, region_read, region_take
 from sdm_core import indicators, regions
@@ -115,6 +117,24 @@ def test_an_uploaded_file_becomes_the_area(open_page, simulated_atlas):
     app.radio(key="region_mode").set_value("upload").run()
     body = json.dumps({"type": "Feature", "properties": {}, "geometry": MIDDLE}).encode()
     app.file_uploader(key="region_file").upload("my park.geojson", body, "application/geo+json").run()
+    assert not app.error
+    assert number(app, "gamma") == engine_summary(simulated_atlas)["gamma"].shown
+
+
+def test_a_shapefile_without_coordinate_system_is_read_once_the_user_names_it(
+    open_page, simulated_atlas, tmp_path
+):
+    shape = gpd.GeoDataFrame({"name": ["park"]}, geometry=[shapely.geometry.shape(MIDDLE)])
+    shape.to_file(tmp_path / "park.shp")
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for path in tmp_path.glob("park.*"):
+            archive.write(path, path.name)
+    app = open_page("region")
+    app.radio(key="region_mode").set_value("upload").run()
+    app.file_uploader(key="region_file").upload("park.zip", body.getvalue(), "application/zip").run()
+    assert "does not say which coordinate system it is in" in app.error[0].value
+    app.text_input(key="upload_crs").set_value("EPSG:4326").run()
     assert not app.error
     assert number(app, "gamma") == engine_summary(simulated_atlas)["gamma"].shown
 
