@@ -11,6 +11,7 @@ from pathlib import Path
 import h3
 import numpy as np
 import pandas as pd
+import pyproj
 
 NAME = "simulated-pyrenees"
 TITLE = "Simulated Pyrenees"
@@ -76,8 +77,11 @@ def lonlat_of(cells: np.ndarray) -> np.ndarray:
 
 
 def area_km2_of(cells: np.ndarray) -> np.ndarray:
-    """Cell areas (n,), km²."""
-    return np.array([h3.cell_area(h3.int_to_str(int(cell)), unit="km^2") for cell in cells])
+    """Areas (n,) of the cells' outlines on the WGS84 ellipsoid, km², by GeographicLib."""
+    geod = pyproj.Geod(ellps="WGS84")
+    outlines = [np.array(h3.cell_to_boundary(h3.int_to_str(int(cell)))) for cell in cells]
+    areas_m2 = [geod.polygon_area_perimeter(outline[:, 1], outline[:, 0])[0] for outline in outlines]
+    return np.abs(areas_m2) / 1e6
 
 
 def simulated_probability(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:

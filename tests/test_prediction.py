@@ -76,12 +76,12 @@ def test_store_gives_back_the_formula_it_was_written_from(simulated_atlas: Atlas
     assert store.species_map(7).flags["C_CONTIGUOUS"]
 
 
-def test_cells_centres_and_areas_agree_with_h3(simulated_atlas: Atlas):
+def test_cells_and_centres_agree_with_h3_and_areas_with_geodesic_ones(simulated_atlas: Atlas):
     store = simulated_atlas.store
     np.testing.assert_array_equal(store.cells, make_store.simulated_cells())
     np.testing.assert_allclose(store.lonlat, make_store.lonlat_of(store.cells), atol=1e-9)
-    # h3's own areas are on the sphere; on the ellipsoid they differ by a few per mille
-    np.testing.assert_allclose(store.area_ha / 100, make_store.area_km2_of(store.cells), rtol=0.01)
+    # on the ellipsoid, in whole hectares; h3's own areas, on a sphere, are 0.3 % smaller here
+    np.testing.assert_allclose(store.area_ha / 100, make_store.area_km2_of(store.cells), rtol=2e-4)
 
 
 def test_rows_of_cells_are_found_and_absent_cells_are_minus_one(simulated_atlas: Atlas):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import h3
 import numpy as np
+import pyproj
 import pytest
 import shapely
 
@@ -25,6 +26,8 @@ from sdm_core.regions import (
     strings_to_cells,
 )
 
+GEOD = pyproj.Geod(ellps="WGS84")
+
 #: Random points over the sphere, then the poles and both sides of the date line.
 _RANDOM = np.random.default_rng(20)
 LONGITUDE = np.r_[_RANDOM.uniform(-180, 180, 500), 0, 37, 180, -180, 179.9999, -179.9999, 190]
@@ -38,14 +41,11 @@ def test_points_fall_into_the_cells_of_h3_py(resolution):
 
 
 @pytest.mark.parametrize("resolution", [2, 6, 10])
-def test_centres_areas_and_parents_agree_with_h3_py(resolution):
+def test_centres_and_parents_agree_with_h3_py(resolution):
     cells = lonlat_to_cells(LONGITUDE, LATITUDE, resolution)
     names = cells_to_strings(cells)
     centres = np.array([h3.cell_to_latlng(name)[::-1] for name in names])
     np.testing.assert_allclose(cells_to_lonlat(cells), centres, atol=1e-9)
-    np.testing.assert_allclose(
-        cell_area_km2(cells), [h3.cell_area(name, "km^2") for name in names], rtol=1e-5
-    )
     for parent in range(resolution + 1):
         assert cells_to_strings(cells_to_parents(cells, parent)) == [
             h3.cell_to_parent(n, parent) for n in names
@@ -73,10 +73,9 @@ def test_cell_outlines_stay_on_the_map_and_add_up_at_the_pole_and_the_date_line(
     bounds = shapely.total_bounds(outlines)
     assert bounds[0] >= -180 and bounds[2] <= 180 and bounds[1] >= -90 and bounds[3] <= 90
     geodesic = np.array([geodesic_area_km2(outline) for outline in outlines])
-    # H3 reads geodetic latitudes as spherical ones: up to 0.7 % off the ellipsoid
-    # (but for the two polar cells, whose straight edges on the longitude-latitude plane are no great circles)
+    # the polar cells' edges, straight on the longitude-latitude plane, are no great circles
     away = np.abs(LATITUDE) < 89
-    np.testing.assert_allclose(geodesic[away], cell_area_km2(cells)[away], rtol=0.009)
+    np.testing.assert_allclose(geodesic[away], cell_area_km2(cells)[away], rtol=0.002)
     polar = outlines[np.abs(LATITUDE) == 90]
     assert polar[0].bounds[3] == 90 and polar[1].bounds[1] == -90
 
@@ -84,7 +83,30 @@ def test_cell_outlines_stay_on_the_map_and_add_up_at_the_pole_and_the_date_line(
 def test_the_area_of_a_country_is_that_of_its_cells():
     country = region_from_place("Switzerland")
     cells = cells_in_polygon(country.geometry, 8)
-    assert cell_area_km2(cells).sum() == pytest.approx(country.area_km2, rel=0.007)
+    assert cell_area_km2(cells).sum() == pytest.approx(country.area_km2, rel=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "tolerance"),
+    [(0, 2e-4), (1, 4e-5), (2, 2e-5), (3, 5e-6), (4, 1e-6), (5, 1e-6), (7, 1e-6), (9, 1e-6)],
+)
+def test_areas_are_those_of_geodesic_polygons_on_the_ellipsoid(resolution, tolerance):
+    pentagons = strings_to_cells(h3.get_pentagons(resolution))
+    cells = np.unique(np.r_[lonlat_to_cells(LONGITUDE, LATITUDE, resolution), pentagons])
+    geodesic = [
+        abs(GEOD.polygon_area_perimeter(*np.array(h3.cell_to_boundary(name))[:, ::-1].T)[0]) / 1e6
+        for name in cells_to_strings(cells)
+    ]
+    np.testing.assert_allclose(cell_area_km2(cells), geodesic, rtol=tolerance)
+
+
+def test_all_cells_of_the_earth_have_the_area_of_the_ellipsoid():
+    earth_km2 = 510_065_621.724  # GeographicLib, WGS84
+    for resolution in (0, 1, 2):
+        cells = strings_to_cells(
+            [name for base in h3.get_res0_cells() for name in h3.cell_to_children(base, resolution)]
+        )
+        assert cell_area_km2(cells).sum() == pytest.approx(earth_km2, rel=1e-9)
 
 
 def test_names_and_numbers_of_cells_convert_both_ways():

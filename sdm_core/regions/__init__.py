@@ -4,11 +4,13 @@ geometry, dateline   any polygon to a valid one in WGS84, with a note for every 
 region               `Region` and the ways to make one without a file
 reading, kml, archives   uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe archives refused
 cells                H3 cells as uint64 arrays (latitude-first order is known here only)
+areas                areas of cells on the ellipsoid
 selection            which rows of an atlas lie in a region
 basemap, places      shipped outlines of land and countries; named places and type-ahead search
 links                a region inside a URL
 """
 
+from sdm_core.regions.areas import cell_area_km2
 from sdm_core.regions.basemap import (
     BASEMAP_CREDIT,
     basemap_countries,
@@ -19,7 +21,6 @@ from sdm_core.regions.basemap import (
     land_share,
 )
 from sdm_core.regions.cells import (
-    cell_area_km2,
     cell_polygons,
     cell_resolutions,
     cells_in_polygon,

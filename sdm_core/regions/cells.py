@@ -1,4 +1,4 @@
-"""H3 cells as uint64 arrays: points to cells, cells to points, areas, parents and outlines.
+"""H3 cells as uint64 arrays: points to cells, cells to points, parents and outlines.
 
 Everything outside this file speaks longitude, latitude; H3's own order (latitude first) stops here.
 Bulk work is done by h3ronpy (the Rust port of H3 4); the tests compare it with the reference library h3-py.
@@ -64,15 +64,6 @@ def cells_to_lonlat(cells: ArrayLike) -> NDArray[np.float64]:
     """Centres of cells: float64 (n, 2), longitude then latitude, degrees WGS84."""
     batch = pa.record_batch(h3_vector.cells_to_coordinates(_uint64(cells)))
     return np.column_stack([batch["lng"].to_numpy(), batch["lat"].to_numpy()])
-
-
-def cell_area_km2(cells: ArrayLike) -> NDArray[np.float64]:
-    """Area of each cell in km² on H3's sphere (radius 6371.007 km), float64 (n,).
-
-    H3 reads WGS84 latitudes as if the Earth were that sphere, so these areas differ from geodesic ones by
-    up to 0.7 %, smoothly with latitude.
-    """
-    return _numpy(h3ronpy.cells_area_km2(_uint64(cells)))
 
 
 def cell_resolutions(cells: ArrayLike) -> NDArray[np.uint8]:

@@ -7,9 +7,9 @@ import shapely
 from numpy.typing import NDArray
 
 from sdm_core.errors import NoDataInRegionError
+from sdm_core.regions.areas import cell_area_km2
 from sdm_core.regions.cells import (
     CellArray,
-    cell_area_km2,
     cell_polygons,
     cells_to_strings,
     cells_touching_polygon,
