@@ -1,5 +1,6 @@
 """The engine of Florascope, in the order the data flows.
 
+errors, config, colours         what every room shares
 occurrences, taxa, covariates   what was seen, what it is called, what the place is like
 regions                         polygons, places and the H3 cells inside them
 features                        sites as tensors
@@ -9,7 +10,9 @@ prediction, registry            calibrated probabilities per H3 cell, and the at
 assemblages, diversity          probabilities to species sets; alpha, beta, gamma, Hill numbers
 indicators, applicability       what a region's page and report say, and how far to trust it
 reports                         HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, manifest
-pipeline, benchmarks            configuration to atlas; every speed claim, measured
+pipeline                        configuration to atlas
+api                             map tiles and the programming interface under /api
+benchmarks                      every speed claim, measured
 
 Nothing here imports Streamlit.
 """

@@ -10,7 +10,7 @@ from sdm_core import config
 ENGINE = config.ROOT_DIR / "sdm_core"
 #: A room may import rooms of earlier lines and, within a line, nothing of its neighbours but what is listed.
 ORDER = (
-    "errors config",
+    "errors config colours",
     "occurrences taxa covariates",
     "regions",
     "features",
@@ -25,6 +25,7 @@ ORDER = (
     "applicability",
     "reports",
     "pipeline",
+    "api",
     "benchmarks",
     "commands",
     "__main__",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from pages.ui.messages import LAYER_UNITS, say
 from pages.ui.numbers import layer_value, number
 from pages.ui.resources import base_path
 from pages.ui.routes import LAYERS, basemap_url
+from sdm_core.colours import Scale, scale_for
 
 if TYPE_CHECKING:
     import pydeck as pdk
@@ -30,16 +30,6 @@ _KM_PER_DEGREE = 111.195
 #: Width and height, in pixels, that a first view must fit into.
 _FIT_PIXELS = (740, 540)
 _PHONE_PIXELS = (340, 500)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How values become colours: the ends of the ramp and the value below which cells are grey."""
-
-    layer: str
-    low: float
-    high: float
-    cutoff: float
 
 
 def screen_pixels() -> tuple[int, int]:
@@ -61,27 +51,6 @@ def fit(bounds: Bounds, pixels: tuple[int, int] = _FIT_PIXELS) -> tuple[float, f
     middle = (mercator(south) + mercator(north)) / 2
     latitude = math.degrees(2 * math.atan(math.exp(math.radians(middle))) - math.pi / 2)
     return (west + east) / 2, latitude, round(min(zoom, 11.0), 2)
-
-
-def nice_ceiling(value: float) -> float:
-    """The next of 1, 1.5, 2, 3, 4, 5, 7.5 × 10ⁿ at or above a positive value."""
-    if not math.isfinite(value) or value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 7.5, 10) if step * power >= value * (1 - 1e-9))
-
-
-def scale_for(layer: str, values: NDArray[np.floating], cutoff: float, full_range: bool) -> Scale:
-    """Ends of the ramp for these values: rounded outwards, so that the legend reads easily."""
-    finite = values[np.isfinite(values)]
-    top = float(finite.max()) if finite.size else 1.0
-    if layer == "species":
-        return Scale(layer, 0.0, 1.0 if full_range else min(1.0, nice_ceiling(top)), cutoff)
-    if layer == "richness":
-        return Scale(layer, 0.0, nice_ceiling(top), cutoff)
-    low, high = (float(np.quantile(finite, q)) for q in (0.01, 1.0)) if finite.size else (0.0, 1.0)
-    step = 0.1 if layer == "shannon" else 0.005
-    return Scale(layer, math.floor(low / step) * step, math.ceil(high / step) * step, cutoff)
 
 
 def hexagon_rows(

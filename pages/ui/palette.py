@@ -1,21 +1,14 @@
-"""Colours: one ramp per quantity, in both themes, and the inks of base map, mask and observed records."""
+"""Colours: ramps of quantities (from `sdm_core.colours`) and inks of base map, mask and records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-#: The same ramp for the same quantity on every page and in the report; all are even and colour-blind safe.
-RAMPS: dict[str, str] = {
-    "species": "viridis",
-    "richness": "viridis",
-    "shannon": "cividis",
-    "simpson": "cividis",
-}
+from sdm_core.colours import ramp_colours, ramp_of
 
 
 @dataclass(frozen=True)
@@ -68,12 +61,9 @@ def inks() -> Inks:
     return DARK if is_dark() else LIGHT
 
 
-@lru_cache(maxsize=8)
 def ramp(layer: str) -> NDArray[np.uint8]:
     """256 RGB colours of a layer's ramp, uint8 (256, 3)."""
-    from matplotlib import colormaps
-
-    return (colormaps[RAMPS[layer]](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
+    return ramp_colours(ramp_of(layer))
 
 
 def colours(

@@ -28,6 +28,8 @@ from matplotlib.patheffects import withStroke
 from pyproj import Transformer
 from shapely.geometry.polygon import orient
 
+from sdm_core.colours import RAMPS
+
 #: Dots per inch of every figure of a report.
 FIGURE_DPI = 300
 MM_PER_INCH = 25.4
@@ -38,13 +40,6 @@ OUTLINE_COLOUR = "#1d1d1d"
 TEXT_COLOUR = "#22282b"
 MUTED_COLOUR = "#5b6469"
 ACCENT_COLOUR = "#1f6f54"
-#: One ramp per quantity, the same in every figure; all read well with every kind of colour vision.
-RAMPS: dict[str, str] = {
-    "probability": "viridis",
-    "richness": "viridis",
-    "shannon": "cividis",
-    "records": "cividis",
-}
 _DRAWING = threading.Lock()
 _FONTS = ("Inter", "Source Sans 3", "Liberation Sans", "Arial", "Helvetica", "DejaVu Sans")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pages.ui import maps, messages, numbers, palette, routes
-from sdm_core import config
+from sdm_core import colours, config
 
 PAGES = config.ROOT_DIR / "pages"
 
@@ -45,9 +45,9 @@ def test_probabilities_are_percents_with_sensible_digits(probability, text):
 
 def test_cells_below_the_cutoff_and_without_a_value_are_not_coloured():
     grey = (1, 2, 3, 255)
-    colours = palette.colours("species", np.array([0.0, 0.01, 0.5, 1.0, np.nan]), 0, 1, 0.02, grey)
-    assert colours[[0, 1, 4]].tolist() == [[1, 2, 3]] * 3
-    assert colours[3].tolist() == palette.ramp("species")[255].tolist()
+    painted = palette.colours("species", np.array([0.0, 0.01, 0.5, 1.0, np.nan]), 0, 1, 0.02, grey)
+    assert painted[[0, 1, 4]].tolist() == [[1, 2, 3]] * 3
+    assert painted[3].tolist() == palette.ramp("species")[255].tolist()
 
 
 def test_the_first_view_shows_the_whole_of_an_area():
@@ -59,7 +59,7 @@ def test_the_first_view_shows_the_whole_of_an_area():
 
 @pytest.mark.parametrize(("value", "top"), [(0.34, 0.4), (1.0, 1.0), (63, 75), (960, 1000), (0, 1.0)])
 def test_ramps_end_at_round_numbers(value, top):
-    assert maps.nice_ceiling(value) == pytest.approx(top)
+    assert colours.nice_ceiling(value) == pytest.approx(top)
 
 
 def test_published_layers_are_made_once_and_the_oldest_are_dropped():
