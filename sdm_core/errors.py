@@ -47,6 +47,10 @@ class CorruptStoreError(FlorascopeError):
     """A stored prediction does not have the checksum it was written with."""
 
 
+class StoreMismatchError(FlorascopeError):
+    """Predictions of another version lie where some are to be written."""
+
+
 class PackError(FlorascopeError):
     """A pack of patches and cubes cannot be written, or is not what it says it is."""
 
@@ -77,3 +81,7 @@ class RuleError(FlorascopeError):
 
 class ReportError(FlorascopeError):
     """A report, or one of its formats, cannot be written."""
+
+
+class ExportError(FlorascopeError):
+    """A file for other programs cannot be written as asked."""

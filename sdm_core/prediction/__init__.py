@@ -1,8 +1,9 @@
 """Calibrated probabilities of every species in every cell: the store that pages, reports and files read.
 
 Hot copy: one byte per cell and species, rows in H3 order, memory-mapped, with totals per parent cell and a
-copy by species; see `PredictionStore`. Exchange copy: `predictions.zarr.zip`, Zarr v3, unpacked into the
-cache on first use. `write_atlas` writes what an atlas folder ships.
+copy by species; see `PredictionStore`. It is built in the cache on first use from what an atlas folder holds:
+the archive `predictions.zarr.zip` (see `exchange`), or the tiles of `predictions.zarr` (see `TileStore`).
+`write_atlas` writes an atlas folder with an archive.
 """
 
 from sdm_core.prediction.atlas import CARD_FILE, MANIFEST_FILE, verify_manifest, write_atlas, write_manifest
@@ -12,6 +13,7 @@ from sdm_core.prediction.exchange import EXCHANGE_FILE, open_unpacked, pack, unp
 from sdm_core.prediction.observed import observation_densities
 from sdm_core.prediction.points import APPLICABILITY_LAYER, PointsFileError, probabilities_at, read_points
 from sdm_core.prediction.store import PredictionStore, RegionSums
+from sdm_core.prediction.tiles import TILES_FOLDER, Tile, TileGrid, TileStore, tile_resolution_for
 from sdm_core.prediction.write import StoreContent, write_store
 
 __all__ = [
@@ -21,11 +23,15 @@ __all__ = [
     "LARGEST_CODE_ERROR",
     "MANIFEST_FILE",
     "NO_SPECIES_CUT",
+    "TILES_FOLDER",
     "PointsFileError",
     "PredictionStore",
     "ProbabilityRangeError",
     "RegionSums",
     "StoreContent",
+    "Tile",
+    "TileGrid",
+    "TileStore",
     "decode",
     "encode",
     "observation_densities",
@@ -33,6 +39,7 @@ __all__ = [
     "pack",
     "probabilities_at",
     "read_points",
+    "tile_resolution_for",
     "unpack",
     "verify_manifest",
     "write_atlas",

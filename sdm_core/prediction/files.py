@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -66,19 +67,20 @@ def species_with_types(table: pd.DataFrame) -> pd.DataFrame:
     return typed
 
 
-def read_species_table(path: Path, n_species: int) -> pd.DataFrame:
+def read_species_table(path: Path | BytesIO, n_species: int | None = None) -> pd.DataFrame:
     """Species table of a store or an atlas folder.
 
-    Raises `CorruptStoreError` when the file cannot be read or lists another number of species.
+    Raises `CorruptStoreError` when the file cannot be read or lists another number of species than expected.
     """
     try:
         raw = pd.read_csv(path, dtype=dict(SPECIES_DTYPES), keep_default_na=False, na_values=[""])
         table = species_with_types(raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptStoreError(
-            f"{path} cannot be read as a species table ({error}); fetch the atlas folder again"
+            f"{path if isinstance(path, Path) else 'species.csv'} cannot be read as a species table "
+            f"({error}); fetch the atlas folder again"
         ) from error
-    if len(table) != n_species:
+    if n_species is not None and len(table) != n_species:
         raise CorruptStoreError(
             f"{path} lists {len(table)} species, but the predictions hold {n_species}; fetch the atlas "
             "folder again"
