@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +73,18 @@ def _ask(folder: Path, n_cells: int, n_species: int, build_s: float, regions: li
             rows[first : first + _REGIONS_PER_SHARE] for first in range(0, len(rows), _REGIONS_PER_SHARE)
         ]
         small, tenth, half = (
-            _median_ms([lambda part=part: store.region_sums(part) for part in group for _ in range(_ROUNDS)])
+            _median_ms([partial(store.region_sums, part) for part in group for _ in range(_ROUNDS)])
             for group in by_share
         )
         asked = np.linspace(0, n_species - 1, _MAPS).astype(int).tolist()
-        map_ms = _median_ms([lambda s=s: np.array(store.species_map(s)) for s in asked for _ in range(2)])
+        map_ms = _median_ms([partial(_copy_map, store, species_id) for species_id in asked for _ in range(2)])
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return StoreCost(n_cells, n_species, build_s, n_bytes, open_ms, opened_mb, small, tenth, half, map_ms)
+
+
+def _copy_map(store: PredictionStore, species_id: int) -> np.ndarray:
+    """The map of a species, read to its last byte."""
+    return np.array(store.species_map(species_id))
 
 
 def resident_bytes() -> int:
