@@ -1,5 +1,6 @@
 """The engine of Florascope, in the order the data flows.
 
+jobs                            work in the background, with progress and cancel
 errors, config, colours         what every room shares
 occurrences, taxa, covariates   what was seen, what it is called, what the place is like
 regions                         polygons, places and the H3 cells inside them

@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+
+def _whole_number(name: str, default: int) -> int:
+    """A whole number from the environment; the program ends with one sentence where it is none."""
+    text = os.environ.get(name, "").strip()
+    if text and not text.isdecimal():
+        raise SystemExit(f"The environment variable {name} is {text!r}; give a whole number, or unset it.")
+    return int(text) if text else default
+
+
 #: Version of the code, written on every model card, store and report.
 CODE_VERSION = "0.1.0"
 
@@ -31,3 +40,15 @@ MAX_REGION_VERTICES = 200_000
 DEFAULT_THRESHOLD = 0.5
 #: Rule that turns probabilities into species sets where none is asked for (see `assemblages`).
 DEFAULT_RULE = "sse"
+#: Jobs that run at once (a job is a process of its own); more wait in a queue.
+MAX_JOBS = _whole_number("FLORASCOPE_MAX_JOBS", 2)
+#: Jobs that may wait before new ones are refused.
+MAX_WAITING_JOBS = 50
+#: Finished jobs kept, with their files, for who asked for them.
+MAX_KEPT_JOBS = 100
+#: Cells of a region that may be predicted finer than its atlas in one request.
+MAX_FINE_CELLS = 250_000
+#: Bytes that finer predictions may take in the cache; what was not used for longest goes first.
+FINE_CACHE_BYTES = _whole_number("FLORASCOPE_FINE_CACHE_BYTES", 5 * 1024**3)
+#: Pixels of one exported grid at most: Europe at about 160 m.
+MAX_EXPORT_PIXELS = 1_000_000_000
