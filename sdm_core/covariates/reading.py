@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
+from rasterio.windows import Window
 
+from sdm_core.covariates.grid import RasterGrid
 from sdm_core.covariates.stack import CovariateStack, grid_difference
 from sdm_core.covariates.units import layer_name, unit_of
 from sdm_core.errors import CovariateError, MissingCRSError
@@ -47,23 +50,11 @@ def read_stack(
         CovariateError: when a file cannot be read as a raster or the grids differ.
         MissingCRSError: when no coordinate system is known.
     """
-    files = _raster_files(paths)
+    files = raster_files(paths)
     parts = [_read_file(file, crs) for file in files]
     first = parts[0]
-    for file, part in zip(files[1:], parts[1:], strict=True):
-        difference = grid_difference(first, part)
-        if difference:
-            raise CovariateError(
-                f"{files[0].name} and {file.name} do not share one grid: {difference}; bring them to the "
-                "same grid first, for instance with gdalwarp."
-            )
-    found_names = [name for part in parts for name in part.names]
-    if len(set(found_names)) < len(found_names) and names is None:
-        found_names = [
-            f"{file.stem}_{name}" if found_names.count(name) > 1 else name
-            for file, part in zip(files, parts, strict=True)
-            for name in part.names
-        ]
+    check_same_grid(files, [part.grid for part in parts])
+    found_names = joined_names(files, [part.names for part in parts], keep=names is not None)
     values = np.concatenate([part.values for part in parts]) if len(parts) > 1 else first.values
     chosen_names = tuple(names) if names is not None else tuple(found_names)
     stored_units = [unit for part in parts for unit in part.units]
@@ -75,7 +66,7 @@ def read_stack(
     return stack.select(list(layers)) if layers is not None else stack
 
 
-def _raster_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
+def raster_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
     """The files behind `paths`, folders opened."""
     if isinstance(paths, (str, Path)):
         path = Path(paths)
@@ -98,6 +89,29 @@ def _raster_files(paths: Path | str | Sequence[Path | str]) -> list[Path]:
     return files
 
 
+def check_same_grid(files: Sequence[Path], grids: Sequence[RasterGrid]) -> None:
+    """Raises `CovariateError` naming the first file whose grid is not that of the first."""
+    for file, grid in zip(files[1:], grids[1:], strict=True):
+        difference = grid_difference(grids[0], grid)
+        if difference:
+            raise CovariateError(
+                f"{files[0].name} and {file.name} do not share one grid: {difference}; bring them to the "
+                "same grid first, for instance with gdalwarp."
+            )
+
+
+def joined_names(files: Sequence[Path], names: Sequence[Sequence[str]], keep: bool = False) -> list[str]:
+    """Layer names of several files; one that occurs twice is led by its file, unless told to `keep`."""
+    found = [name for part in names for name in part]
+    if keep or len(set(found)) == len(found):
+        return found
+    return [
+        f"{file.stem}_{name}" if found.count(name) > 1 else name
+        for file, part in zip(files, names, strict=True)
+        for name in part
+    ]
+
+
 def _natural_key(name: str) -> list[tuple[int, str]]:
     """Sorts bio2 before bio10."""
     return [(int(part), "") if part.isdigit() else (0, part.lower()) for part in re.split(r"(\d+)", name)]
@@ -105,6 +119,15 @@ def _natural_key(name: str) -> list[tuple[int, str]]:
 
 def _read_file(file: Path, crs: str | None) -> CovariateStack:
     """All bands of one file."""
+    with opened(file, crs) as (raster, grid_crs):
+        values = read_values(raster, file)
+        units = tuple(unit or "" for unit in raster.units)
+        return CovariateStack(values, band_names(raster, file), units, grid_crs, raster.transform, file.name)
+
+
+@contextlib.contextmanager
+def opened(file: Path, crs: str | None) -> Iterator[tuple[rasterio.DatasetReader, CRS]]:
+    """A raster file and its coordinate system; raises what `read_stack` raises."""
     try:
         with rasterio.open(file) as raster:
             grid_crs = _crs_of(raster.crs, crs, file)
@@ -112,28 +135,46 @@ def _read_file(file: Path, crs: str | None) -> CovariateStack:
                 raise CovariateError(
                     f"{file.name} does not say where its cells lie (no geotransform); georeference it first."
                 )
-            data = raster.read(masked=True)
-            scales, offsets = np.asarray(raster.scales), np.asarray(raster.offsets)
-            descriptions = [raster.descriptions[band] or "" for band in range(raster.count)]
-            units = tuple(unit or "" for unit in raster.units)
-            transform = raster.transform
+            yield raster, grid_crs
     except RasterioError as error:
         raise CovariateError(
             f"{file.name} cannot be read as a raster ({str(error).splitlines()[0]}); expected a GeoTIFF or "
             "an ESRI ASCII grid."
         ) from error
+
+
+def read_values(
+    raster: rasterio.DatasetReader,
+    file: Path,
+    bands: Sequence[int] | None = None,
+    window: Window | None = None,
+    shape: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Values of bands (counted from 0, all by default) in a window, float32 (n_bands, height, width).
+
+    NaN where there is no data; scale and offset are applied. With `shape`, the window is read at that
+    coarser size. Raises `CovariateError` for complex numbers.
+    """
+    numbers = list(range(raster.count)) if bands is None else list(bands)
+    wanted = None if shape is None else (len(numbers), *shape)
+    data = raster.read([number + 1 for number in numbers], masked=True, window=window, out_shape=wanted)
     if np.iscomplexobj(data):
         raise CovariateError(f"{file.name} holds complex numbers; covariates must be real numbers.")
+    scales = np.asarray(raster.scales)[numbers]
+    offsets = np.asarray(raster.offsets)[numbers]
     values = np.ma.filled(data.astype(np.float32), np.nan)
     if (scales != 1).any() or (offsets != 0).any():
         values = (values * scales[:, None, None] + offsets[:, None, None]).astype(np.float32)
     values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def band_names(raster: rasterio.DatasetReader, file: Path) -> tuple[str, ...]:
+    """Short names of the bands: their descriptions, else the file's name."""
     stem = layer_name(file.stem)
-    fallback = [stem] if len(values) == 1 else [f"{stem}_{band + 1}" for band in range(len(values))]
-    names = tuple(
-        layer_name(text) if text else other for text, other in zip(descriptions, fallback, strict=True)
-    )
-    return CovariateStack(values, names, units, grid_crs, transform, file.name)
+    fallback = [stem] if raster.count == 1 else [f"{stem}_{band + 1}" for band in range(raster.count)]
+    texts = [text or "" for text in raster.descriptions]
+    return tuple(layer_name(text) if text else other for text, other in zip(texts, fallback, strict=True))
 
 
 def _crs_of(stored: CRS | None, given: str | None, file: Path) -> CRS:

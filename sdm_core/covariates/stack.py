@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 from affine import Affine
-from pyproj import Transformer
 from rasterio.crs import CRS
 
+from sdm_core.covariates.grid import RasterGrid
 from sdm_core.covariates.windows import gaussian_mean, window_mean, window_moments
 from sdm_core.errors import CovariateError
 
@@ -74,23 +74,20 @@ class CovariateStack:
         """Number of columns."""
         return int(self.values.shape[2])
 
+    @cached_property
+    def grid(self) -> RasterGrid:
+        """Where the cells lie."""
+        return RasterGrid(self.crs, self.transform, self.width, self.height)
+
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east, north of the outer cell edges, in the units of `crs`."""
-        a = self.transform
-        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
-        x = [a.a * column + a.b * row + a.c for column, row in corners]
-        y = [a.d * column + a.e * row + a.f for column, row in corners]
-        return float(min(x)), float(min(y)), float(max(x)), float(max(y))
+        return self.grid.bounds
 
-    @cached_property
+    @property
     def wraps(self) -> bool:
         """Whether the columns go once around the Earth, so that 180° east touches 180° west."""
-        return bool(
-            self.crs.is_geographic
-            and self.transform.b == 0
-            and abs(self.width * abs(self.transform.a) - 360) < abs(self.transform.a) / 2
-        )
+        return self.grid.wraps
 
     @cached_property
     def valid(self) -> np.ndarray:
@@ -101,12 +98,6 @@ class CovariateStack:
     def cell_values(self) -> np.ndarray:
         """Values by cell, float32 (height * width, n_layers), so that one place is one stretch of memory."""
         return np.ascontiguousarray(self.values.reshape(self.n_layers, -1).T)
-
-    @cached_property
-    def _transformer(self) -> Transformer | None:
-        if self.crs.to_epsg() == 4326:
-            return None
-        return Transformer.from_crs(4326, self.crs, always_xy=True)
 
     # -- choosing and joining layers ---------------------------------------------------------------------
 
@@ -142,42 +133,15 @@ class CovariateStack:
 
     def grid_position(self, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Fractional (row, column) of each place in cells, 0 at the outer edge of the first; NaN for NaN."""
-        longitude = np.asarray(longitude, dtype=np.float64)
-        latitude = np.asarray(latitude, dtype=np.float64)
-        if longitude.shape != latitude.shape:
-            raise CovariateError(
-                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each "
-                "per place."
-            )
-        if self._transformer is not None:
-            longitude, latitude = self._transformer.transform(longitude, latitude)
-            longitude = np.where(np.isfinite(longitude), longitude, np.nan)
-            latitude = np.where(np.isfinite(latitude), latitude, np.nan)
-        inverse = ~self.transform
-        column = inverse.a * longitude + inverse.b * latitude + inverse.c
-        row = inverse.d * longitude + inverse.e * latitude + inverse.f
-        if self.wraps:
-            column = np.mod(column, self.width)
-        return row, column
+        return self.grid.position(longitude, latitude)
 
     def cell_index(self, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
         """Flat number (row * width + column) of the cell holding each place, int64; -1 outside the grid."""
-        row, column = self.grid_position(longitude, latitude)
-        inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
-        row = np.where(inside, row, 0).astype(np.int64)
-        column = np.where(inside, column, 0).astype(np.int64)
-        return np.where(inside, row * self.width + column, -1)
+        return self.grid.cell_at(*self.grid_position(longitude, latitude))
 
     def cell_lonlat(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Longitude and latitude (degrees) of the centres of flat cell numbers."""
-        cells = np.asarray(cells, dtype=np.int64)
-        column, row = cells % self.width + 0.5, cells // self.width + 0.5
-        x = self.transform.a * column + self.transform.b * row + self.transform.c
-        y = self.transform.d * column + self.transform.e * row + self.transform.f
-        if self._transformer is None:
-            return x, y
-        longitude, latitude = self._transformer.transform(x, y, direction="INVERSE")
-        return np.asarray(longitude), np.asarray(latitude)
+        return self.grid.lonlat(cells)
 
     def sample(self, longitude: np.ndarray, latitude: np.ndarray, method: Method = "bilinear") -> np.ndarray:
         """Value of every layer at each place, float32 (n, n_layers).
@@ -194,24 +158,23 @@ class CovariateStack:
         Raises:
             CovariateError: for another method, or arrays of different length.
         """
-        if method not in ("bilinear", "nearest"):
-            raise CovariateError(f"The sampling method '{method}' is not known; use 'bilinear' or 'nearest'.")
         longitude = np.atleast_1d(np.asarray(longitude, dtype=np.float64)).ravel()
         latitude = np.atleast_1d(np.asarray(latitude, dtype=np.float64)).ravel()
-        if longitude.shape != latitude.shape:
-            raise CovariateError(
-                f"There are {longitude.size} longitudes and {latitude.size} latitudes; give one of each "
-                "per place."
-            )
-        out = np.full((longitude.size, self.n_layers), np.nan, dtype=np.float32)
-        for start in range(0, longitude.size, _CHUNK):
+        return self.sample_at(*self.grid_position(longitude, latitude), method)
+
+    def sample_at(self, row: np.ndarray, column: np.ndarray, method: Method = "bilinear") -> np.ndarray:
+        """As `sample`, at fractional positions (n,) in the grid, as `grid_position` gives them."""
+        if method not in ("bilinear", "nearest"):
+            raise CovariateError(f"The sampling method '{method}' is not known; use 'bilinear' or 'nearest'.")
+        out = np.full((row.size, self.n_layers), np.nan, dtype=np.float32)
+        for start in range(0, row.size, _CHUNK):
             part = slice(start, start + _CHUNK)
             if method == "nearest":
-                cells = self.cell_index(longitude[part], latitude[part])
+                cells = self.grid.cell_at(row[part], column[part])
                 inside = cells >= 0
                 out[part][inside] = self.cell_values[cells[inside]]
             else:
-                self._bilinear(*self.grid_position(longitude[part], latitude[part]), out[part])
+                self._bilinear(row[part], column[part], out[part])
         return out
 
     def _bilinear(self, row: np.ndarray, column: np.ndarray, out: np.ndarray) -> None:
@@ -395,7 +358,7 @@ class CovariateStack:
         return np.asarray(means, dtype=np.float32), np.asarray(stds, dtype=np.float32)
 
 
-def grid_difference(one: CovariateStack, other: CovariateStack) -> str:
+def grid_difference(one: RasterGrid | CovariateStack, other: RasterGrid | CovariateStack) -> str:
     """What tells two grids apart, in words; "" when they are the same to a hundredth of a cell."""
     if one.crs != other.crs:
         return f"the coordinate systems are {_crs_name(one.crs)} and {_crs_name(other.crs)}"

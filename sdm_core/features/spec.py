@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -94,6 +95,15 @@ class FeatureSpec:
                 "missing is 'nearest' but max_gap_cells is 0; say how many cells it may reach."
             )
 
+    @property
+    def reach_cells(self) -> int:
+        """How many cells away from the one that holds a place a value may still decide its features."""
+        around = max(
+            *self.mean_radii, *self.std_radii, *self.land_share_radii, 0,
+            *(math.ceil(4 * sigma) + 1 for sigma in self.smooth_sigmas),
+        )  # fmt: skip
+        return int(around) + math.ceil(self.max_gap_cells) + (1 if self.method == "bilinear" else 0)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, read back by `from_dict`."""
         return {
@@ -170,11 +180,17 @@ class FeatureStack:
         rasters = self.stack.names if self.stack is not None else ()
         return rasters + coordinate_names(self.spec)
 
-    def at(self, longitude: np.ndarray, latitude: np.ndarray) -> FeatureTable:
+    def at(
+        self,
+        longitude: np.ndarray,
+        latitude: np.ndarray,
+        position: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> FeatureTable:
         """Features of places (degrees), by the specification's rule for places without data.
 
         A place has data when its own raster cell, or one of the four around it that bilinear sampling uses,
-        has all covariates.
+        has all covariates. `position` is the places' (row, column) in the stack's grid where the caller
+        knows it better than the coordinates tell, as with a window across the date line.
 
         Raises:
             CovariateError: for coordinates that are not numbers, and for places without data under the rules
@@ -191,10 +207,11 @@ class FeatureStack:
         filled = np.zeros(len(longitude), dtype=bool)
         missing = np.zeros(len(longitude), dtype=bool)
         if self.stack is not None:
-            values = self.stack.sample(longitude, latitude, self.spec.method)
+            row, column = self.stack.grid_position(longitude, latitude) if position is None else position
+            values = self.stack.sample_at(row, column, self.spec.method)
             empty = ~np.isfinite(values).all(axis=1)
             if empty.any() and self.spec.max_gap_cells > 0 and self.spec.missing != "refuse":
-                cells = self._nearest_cells(longitude[empty], latitude[empty])
+                cells = self._nearest_cells(row[empty], column[empty])
                 rows = np.flatnonzero(empty)
                 found = cells >= 0
                 values[rows[found]] = self.stack.cell_values[cells[found]]
@@ -220,13 +237,12 @@ class FeatureStack:
         _, (rows, columns) = distance_transform_edt(~self.stack.valid, return_indices=True)
         return rows, columns
 
-    def _nearest_cells(self, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-        """Flat number of the cell with data nearest to each place, -1 beyond `max_gap_cells` or the grid."""
+    def _nearest_cells(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Flat number of the cell with data nearest to each position, -1 beyond reach or without any."""
         assert self.stack is not None
         stack = self.stack
         if not stack.valid.any():
-            return np.full(len(longitude), -1, dtype=np.int64)
-        row, column = stack.grid_position(longitude, latitude)
+            return np.full(len(row), -1, dtype=np.int64)
         # Places just off the grid start from its edge.
         own_row = np.clip(np.nan_to_num(row), 0, stack.height - 1).astype(np.int64)
         own_column = np.clip(np.nan_to_num(column), 0, stack.width - 1).astype(np.int64)
