@@ -24,6 +24,7 @@ ORDER = (
     "assemblages diversity",
     "indicators",
     "applicability",
+    "exports",
     "reports",
     "pipeline",
     "on_demand",
