@@ -10,6 +10,9 @@ import numpy as np
 
 from sdm_core.errors import CheckpointMismatchError, CovariateError
 
+#: Rows scaled at once.
+_ROWS = 128
+
 
 @dataclass(frozen=True)
 class Scaler:
@@ -57,7 +60,17 @@ class Scaler:
                 f"The scaling knows {len(self.names)} features but the values have {values.shape[-1]}; "
                 "give them the features they were trained with, in order."
             )
-        return ((values - self.mean) / self.std).astype(np.float32)
+        scaled = np.empty(values.shape, dtype=np.float32)
+        if values.ndim != 2:
+            scaled[...] = (values - self.mean) / self.std
+            return scaled
+        # A few rows at a time, so that the numbers of twice the size stay in the processor's cache.
+        room = np.empty((min(_ROWS, len(values)), values.shape[1]))
+        for start in range(0, len(values), _ROWS):
+            part = values[start : start + _ROWS]
+            wide = np.subtract(part, self.mean, out=room[: len(part)])
+            scaled[start : start + _ROWS] = np.divide(wide, self.std, out=wide)
+        return scaled
 
     def undo(self, scaled: np.ndarray) -> np.ndarray:
         """Values in their own units from scaled ones, float32."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdm_core.errors import ConfigurationError
-from sdm_core.models import NetworkModel, SiteInputs, SpeciesModel
+from sdm_core.models import Ensemble, NetworkModel, SiteInputs, SpeciesModel
 from sdm_core.prediction.code import encode
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def predict_codes(
     """Codes round(255·√p) of calibrated probabilities p = σ(slope · logit + intercept), (n_sites, n_species).
 
     `slope` and `intercept` (n_species,) are a Platt calibration's; 1 and 0 where not given. A network with a
-    linear head gets them folded into the head, and its logits become codes chunk by chunk; any other model
+    linear head, or a mean of the logits of such networks (their heads are one linear head on all their
+    features), gets them folded into the head, and its logits become codes chunk by chunk; any other model
     gives logits first. In "float32" the codes are those of `encode` up to ties of rounding. In "bfloat16",
     which is faster on processors that have it (`losses.bfloat16_pays`), the head and what enters and leaves
     it are rounded to 8 bits: codes of a network with logits between -20 and 20 moved by 0.18 of 255 in the
@@ -49,8 +50,9 @@ def predict_codes(
             f"The calibration has slopes of shape {slopes.shape} and intercepts of shape {intercepts.shape}; "
             f"expected one of each for the model's {n_species} species."
         )
-    if isinstance(model, NetworkModel) and _has_linear_head(model):
-        return _codes_of_network(model, inputs, slopes, intercepts, precision, batch_size)
+    networks = _linear_networks(model)
+    if networks:
+        return _codes_of_networks(networks, inputs, slopes, intercepts, precision, batch_size)
     codes = np.empty((len(inputs), n_species), dtype=np.uint8)
     for start in range(0, len(inputs), batch_size):
         rows = slice(start, start + batch_size)
@@ -67,39 +69,66 @@ def _has_linear_head(model: NetworkModel) -> bool:
     return own and hasattr(model.network, "embed") and isinstance(model.network.head, nn.Linear)
 
 
-def _codes_of_network(
-    model: NetworkModel,
+def _linear_networks(model: SpeciesModel) -> list[tuple[float, NetworkModel]]:
+    """Networks whose weighted logits add up to the model's, each with a linear head; else none."""
+    if isinstance(model, NetworkModel):
+        return [(1.0, model)] if _has_linear_head(model) else []
+    if not isinstance(model, Ensemble) or model.combination != "mean_logit":
+        return []
+    parts = [_linear_networks(member) for member in model.members]
+    if not all(parts):
+        return []
+    return [
+        (float(share) * weight, network)
+        for share, part in zip(model.weights, parts, strict=True)
+        for weight, network in part
+    ]
+
+
+def _codes_of_networks(
+    networks: list[tuple[float, NetworkModel]],
     inputs: SiteInputs,
     slopes: np.ndarray,
     intercepts: np.ndarray,
     precision: Precision,
     batch_size: int,
 ) -> NDArray[np.uint8]:
-    """Codes of a network with a linear head, on whatever device it is on."""
+    """Codes of networks with linear heads, logits added up by weight, on whatever device they are."""
     import torch
 
-    model.check_inputs(inputs)
-    network, n_species = model.network, len(model.species)
-    head = network.head
-    assert isinstance(head, torch.nn.Linear)
-    device = head.weight.device
+    for _, model in networks:
+        model.check_inputs(inputs)
+    was_training = [model.network.training for _, model in networks]
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    codes = np.empty((len(inputs), n_species), dtype=np.uint8)
-    was_training = network.training
-    network.eval()
+    codes = np.empty((len(inputs), len(slopes)), dtype=np.uint8)
     with torch.inference_mode():
-        factor = torch.from_numpy(slopes).to(device)
-        weight = (head.weight.double() * factor[:, None]).to(dtype)  # (n_species, width)
-        bias = torch.from_numpy(intercepts).to(device)
-        if head.bias is not None:
-            bias = bias + head.bias.double() * factor
+        weights, bias = [], torch.from_numpy(intercepts)
+        for share, model in networks:
+            model.network.eval()
+            head = model.network.head
+            assert isinstance(head, torch.nn.Linear)
+            factor = torch.from_numpy(share * slopes).to(head.weight.device)
+            weights.append((head.weight.double() * factor[:, None]).to(dtype))  # (n_species, width)
+            bias = bias.to(head.weight.device)
+            if head.bias is not None:
+                bias = bias + head.bias.double() * factor
+        weight = torch.cat(weights, dim=1)  # (n_species, sum of widths)
         bias = bias.float()
+        features = torch.empty(
+            min(batch_size, len(inputs)), weight.shape[1], dtype=dtype, device=weight.device
+        )
         for start in range(0, len(inputs), batch_size):
             rows = slice(start, min(start + batch_size, len(inputs)))
-            columns = (part.to(device) for part in model.tensors(inputs.take(rows)))
-            features: torch.Tensor = network.embed(*columns)  # type: ignore[operator]
-            _fill_codes(torch.from_numpy(codes[rows]), features.to(dtype), weight, bias)
-    network.train(was_training)
+            part = inputs.take(rows)
+            own, first = features[: len(part)], 0
+            for (_, model), columns in zip(networks, weights, strict=True):
+                seen = (tensor.to(weight.device) for tensor in model.tensors(part))
+                last = first + columns.shape[1]
+                own[:, first:last] = model.network.embed(*seen)  # type: ignore[operator]
+                first = last
+            _fill_codes(torch.from_numpy(codes[rows]), own, weight, bias)
+    for (_, model), training in zip(networks, was_training, strict=True):
+        model.network.train(training)
     return codes
 
 
