@@ -23,7 +23,7 @@ import shapely
 from PIL import Image
 from pyproj import Geod
 
-from sdm_core import regions
+from sdm_core import exports, regions
 from sdm_core.__main__ import main
 from sdm_core.errors import NoDataInRegionError, RegionError, ReportError, RuleError
 from sdm_core.indicators import summarise_region
@@ -144,8 +144,8 @@ def cells() -> np.ndarray:
 def test_cells_come_back_from_geoparquet_with_their_coordinate_system(tmp_path, cells):
     lonlat = regions.cells_to_lonlat(cells)
     richness = np.linspace(1.0, 9.0, len(cells))
-    table = files.cells_table(cells, lonlat, np.full(len(cells), 3600, np.uint32), {"richness": richness})
-    files.write_cells(tmp_path / "cells.geoparquet", table)
+    hectares = np.full(len(cells), 3600, np.uint32)
+    exports.write_cells(tmp_path / "cells.geoparquet", cells, lonlat, hectares, {"richness": richness})
     back = gpd.read_parquet(tmp_path / "cells.geoparquet")
     assert back.crs.to_epsg() == 4326
     assert back["richness"].to_numpy() == pytest.approx(richness)
@@ -158,7 +158,7 @@ def test_cells_come_back_from_geoparquet_with_their_coordinate_system(tmp_path, 
 def test_raster_pixel_holds_the_value_of_the_cell_of_its_centre(tmp_path, cells):
     lonlat = regions.cells_to_lonlat(cells)
     values = np.arange(len(cells), dtype=np.float32)
-    (path,) = files.write_rasters(
+    (path,) = exports.write_rasters(
         tmp_path, cells, lonlat, 6, {"richness": (values, "species")}, {"SOURCE": "simulated"}
     )
     with rasterio.open(path) as raster:

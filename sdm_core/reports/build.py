@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core import config, regions
+from sdm_core import config, exports, regions
 from sdm_core.applicability import assess_trust
 from sdm_core.errors import ReportError
 from sdm_core.indicators import RegionSummary, rule_options, summarise_region
@@ -122,15 +122,16 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
         files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
     layers = _layers(store, rows)
     if "geoparquet" in wanted:
-        table = files.cells_table(
+        exports.write_cells(
+            fresh / "cells.geoparquet",
             np.asarray(store.cells)[rows],
             np.asarray(store.lonlat)[rows],
             np.asarray(store.area_ha)[rows],
             {name: values for name, (values, _) in layers.items()},
+            description=exports.atlas_tags(facts.atlas),
         )
-        files.write_cells(fresh / "cells.geoparquet", table)
     if "geotiff" in wanted:
-        files.write_rasters(
+        exports.write_rasters(
             fresh / "maps",
             np.asarray(store.cells)[rows],
             np.asarray(store.lonlat)[rows],
