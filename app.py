@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 from pages.ui.messages import say
-from pages.ui.routes import ROUTES
+from pages.ui.resources import base_path
+from pages.ui.routes import served_routes
 
 logger = logging.getLogger("florascope")
 
@@ -43,4 +44,6 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     yield
 
 
-app = st.App("pages/main.py", routes=ROUTES, lifespan=lifespan, on_script_error=show_failure)
+app = st.App(
+    "pages/main.py", routes=served_routes(base_path()), lifespan=lifespan, on_script_error=show_failure
+)

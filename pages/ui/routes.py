@@ -1,23 +1,30 @@
-"""Files the browser asks this server for, so that no page needs the internet: Leaflet and the base map."""
+"""What this server answers beside the pages: files they need, so that no page needs the internet; `/api`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sdm_core import config
+from sdm_core.errors import ConfigurationError
 
-#: Every address of ours starts with it, so none can collide with Streamlit's.
+logger = logging.getLogger(__name__)
+
+#: Every address of ours starts with one of these, so none can collide with Streamlit's.
 PREFIX = "/florascope"
+API_PREFIX = "/api"
 LEAFLET_DIR = config.ASSETS_DIR / "vendor" / "leaflet" / "node_modules"
 LEAFLET_FILES = {
     "leaflet.js": "leaflet/dist/leaflet.js",
@@ -121,10 +128,59 @@ def serve_layer(request: Request) -> Response:
     )
 
 
-ROUTES: list[BaseRoute] = [
-    Route(f"{PREFIX}/health", serve_health),
-    Route(f"{PREFIX}/basemap/{{layer}}.geojson", serve_basemap),
-    Route(f"{PREFIX}/layer/{{name}}.json", serve_layer),
-]
-if LEAFLET_DIR.is_dir():
-    ROUTES.append(Mount(f"{PREFIX}/leaflet", StaticFiles(directory=LEAFLET_DIR)))
+class Interface:
+    """The programming interface and map tiles (`sdm_core.api`), built when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._api: ASGIApp | None = None
+
+    def build(self) -> ASGIApp:
+        """The interface; raises `ConfigurationError` where its settings in the environment are wrong."""
+        with self._lock:
+            if self._api is None:
+                from sdm_core.api import create_api
+
+                self._api = create_api()
+            return self._api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on."""
+        try:
+            api = self._api or await run_in_threadpool(self.build)
+        except ConfigurationError:
+            logger.exception("the programming interface cannot start")
+            refused = JSONResponse(
+                {"error": "The interface is not set up right; its log says why."}, status_code=503
+            )
+            await refused(scope, receive, send)
+            return
+        await api(scope, receive, send)
+
+
+INTERFACE = Interface()
+
+
+def to_interface(_request: Request) -> Response:
+    """The start page of the interface has a slash at its end, so that its links are relative to it."""
+    return RedirectResponse("api/", status_code=308)
+
+
+def routes_under(base_path: str = "") -> list[BaseRoute]:
+    """All addresses of ours below the path the server lives under ("" or "/florascope-test")."""
+    ours = f"{base_path}{PREFIX}"
+    routes: list[BaseRoute] = [
+        Route(f"{base_path}{API_PREFIX}", to_interface),
+        Mount(f"{base_path}{API_PREFIX}", INTERFACE),
+        Route(f"{ours}/health", serve_health),
+        Route(f"{ours}/basemap/{{layer}}.geojson", serve_basemap),
+        Route(f"{ours}/layer/{{name}}.json", serve_layer),
+    ]
+    if LEAFLET_DIR.is_dir():
+        routes.append(Mount(f"{ours}/leaflet", StaticFiles(directory=LEAFLET_DIR)))
+    return routes
+
+
+def served_routes(base_path: str) -> list[BaseRoute]:
+    """Addresses below the base path, and without it for a proxy that takes it off."""
+    return [*routes_under(base_path), *routes_under()] if base_path else routes_under()

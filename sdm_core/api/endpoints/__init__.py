@@ -1,0 +1,1 @@
+"""Addresses of the interface, one module per subject; each offers `router(context)`."""

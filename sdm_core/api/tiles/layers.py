@@ -1,0 +1,163 @@
+"""What a tile can show: layers of an atlas, their scales, and the palette their colours come from."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdm_core.colours import RAMP_CHOICES, Scale, ramp_colours, ramp_of, scale_for
+from sdm_core.errors import RuleError, UnknownSpeciesError
+from sdm_core.prediction import PredictionStore, decode
+
+Theme = Literal["light", "dark"]
+
+#: Palette places of what is no value on the ramp: no cell there; a probability of exactly zero and a value
+#: below the cut-off, both only where a cut-off is asked for; a cell whose index is not defined.
+NO_CELL, ZERO, BELOW, UNDEFINED = 0, 1, 2, 3
+_FIRST_COLOUR = 4
+_N_COLOURS = 256 - _FIRST_COLOUR
+_LAST_COLOUR = _N_COLOURS - 1
+#: RGBA of those places in both themes.
+INKS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
+    "light": ((0, 0, 0, 0), (222, 226, 221, 130), (222, 226, 221, 255), (190, 190, 186, 255)),
+    "dark": ((0, 0, 0, 0), (62, 71, 72, 130), (62, 71, 72, 255), (98, 104, 104, 255)),
+}
+_TEXTS = {
+    "richness": ("Expected richness", "species expected per cell"),
+    "sse_richness": ("Richness by the SSE rule", "species in the set of a cell"),
+    "shannon": ("Shannon", "Shannon index H′ (nats)"),
+    "simpson": ("Simpson", "Gini–Simpson index 1 − D"),
+    "applicability": ("Area of applicability", "1 inside, 0 outside what the model has learned from"),
+}
+_SPECIES_UNIT = "probability of presence"
+_SPECIES_LAYER = re.compile(r"species/(\d{1,9})")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One thing to draw: `name` is `species/<id>` or a layer of the atlas."""
+
+    name: str
+    title: str
+    unit: str
+    species_id: int | None = None
+
+    @property
+    def quantity(self) -> str:
+        """What decides its ramp and scale: "species", or the name of the layer."""
+        return self.name if self.species_id is None else "species"
+
+    def values(self, store: PredictionStore) -> NDArray[np.floating]:
+        """One value per cell of the atlas (n_cells,)."""
+        if self.species_id is None:
+            return np.asarray(store.layer(self.name), dtype=np.float32)
+        return decode(store.species_map(self.species_id), np.float32)
+
+    def default_scale(self, store: PredictionStore) -> Scale:
+        """The scale where none is asked for: 0 to 1 for species, round ends of the atlas' values else."""
+        if self.species_id is not None:
+            return Scale("species", 0.0, 1.0, 0.0)
+        return scale_for(self.name, np.asarray(store.layer(self.name), dtype=np.float64), 0.0, True)
+
+
+def layers_of(store: PredictionStore) -> list[Layer]:
+    """The layers of an atlas that are not species."""
+    return [Layer(name, *_TEXTS.get(name, (name, name))) for name in store.layer_names]
+
+
+def layer_of(store: PredictionStore, name: str) -> Layer:
+    """A layer by name, `species/<id>` included.
+
+    Raises:
+        UnknownSpeciesError: the atlas has no such species.
+        RuleError: the atlas has no such layer.
+    """
+    match = _SPECIES_LAYER.fullmatch(name)
+    if match:
+        species_id = int(match[1])
+        if species_id >= store.n_species:
+            raise UnknownSpeciesError(
+                f"The atlas {store.name} has no species {species_id}; its species run from 0 to "
+                f"{store.n_species - 1}."
+            )
+        title = str(store.species["species"].iloc[species_id])
+        return Layer(name, title, _SPECIES_UNIT, species_id)
+    for layer in layers_of(store):
+        if layer.name == name:
+            return layer
+    known = ", ".join(store.layer_names)
+    raise RuleError(f"The atlas {store.name} has no layer {name[:40]!r}; there are species/<id>, {known}.")
+
+
+@dataclass(frozen=True)
+class Paint:
+    """How values become colours: ramp, scale, and the inks of the theme."""
+
+    ramp: str
+    scale: Scale
+    theme: Theme = "light"
+
+    def inks_of_values(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Palette place of each value, uint8, same shape; NaN is `UNDEFINED`."""
+        scale = self.scale
+        position = (np.asarray(values, dtype=np.float64) - scale.low) * (
+            _LAST_COLOUR / (scale.high - scale.low)
+        )
+        defined = np.isfinite(position)
+        steps = np.rint(np.clip(np.where(defined, position, 0.0), 0.0, _LAST_COLOUR))
+        inks = (steps + _FIRST_COLOUR).astype(np.uint8)
+        if scale.cutoff > 0:
+            inks[values < scale.cutoff] = BELOW
+            inks[values == 0] = ZERO
+        inks[~defined] = UNDEFINED
+        return inks
+
+    def inks_of_codes(self) -> NDArray[np.uint8]:
+        """Palette place of each of the 256 codes of a probability, uint8 (256,)."""
+        return self.inks_of_values(decode(np.arange(256, dtype=np.uint8)))
+
+    def palette(self) -> NDArray[np.uint8]:
+        """RGBA of every palette place, uint8 (256, 4)."""
+        return palette_of(self.ramp, self.theme)
+
+
+def palette_of(ramp: str, theme: Theme = "light") -> NDArray[np.uint8]:
+    """RGBA of every palette place for a ramp in a theme, uint8 (256, 4)."""
+    palette = np.full((256, 4), 255, dtype=np.uint8)
+    palette[:_FIRST_COLOUR] = INKS[theme]
+    palette[_FIRST_COLOUR:, :3] = ramp_colours(ramp, _N_COLOURS)
+    return palette
+
+
+def paint_of(
+    layer: Layer,
+    default: Scale,
+    ramp: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    cutoff: float | None = None,
+    theme: Theme = "light",
+) -> Paint:
+    """The paint asked for, with the layer's own ramp and scale where nothing is.
+
+    Raises:
+        RuleError: an unknown ramp, a number that is not finite, or ends in the wrong order.
+    """
+    if ramp is not None and ramp not in RAMP_CHOICES:
+        raise RuleError(f"The colour map is {ramp[:40]!r}, expected one of {', '.join(RAMP_CHOICES)}.")
+    scale = replace(
+        default,
+        low=default.low if low is None else low,
+        high=default.high if high is None else high,
+        cutoff=default.cutoff if cutoff is None else cutoff,
+    )
+    if not all(math.isfinite(value) and abs(value) < 1e9 for value in (scale.low, scale.high, scale.cutoff)):
+        raise RuleError("min, max and cutoff must be plain numbers, such as min=0&max=0.5.")
+    if scale.high <= scale.low:
+        raise RuleError(f"max is {scale.high:g} and min is {scale.low:g}; max must be the larger one.")
+    return Paint(ramp or ramp_of(layer.quantity), scale, theme)

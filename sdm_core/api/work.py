@@ -1,0 +1,70 @@
+"""Work of requests in threads: only so many at once, only so many waiting, and never longer than a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from sdm_core.api.refusals import ApiError
+
+Result = TypeVar("Result")
+_RETRY_S = 5
+
+
+class WorkRoom:
+    """`slots` threads for one kind of work, with a bounded queue in front of them.
+
+    A thread cannot be ended: work that outlasts its time goes on and keeps its slot, so that late work never
+    adds up, while its client is told to come back.
+    """
+
+    def __init__(self, name: str, slots: int, waiting: int, seconds: float):
+        self.seconds = seconds
+        self._capacity = slots + waiting
+        self._present = 0
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix=name)
+
+    @property
+    def present(self) -> int:
+        """Pieces of work running or waiting."""
+        return self._present
+
+    async def do(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns.
+
+        Raises:
+            ApiError: 503, the queue is full, or the answer took too long.
+        """
+        with self._lock:
+            if self._present >= self._capacity:
+                raise ApiError(
+                    503,
+                    "The server is busy with the requests of others; try again in a few seconds.",
+                    {"Retry-After": str(_RETRY_S)},
+                )
+            self._present += 1
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError:
+            self._leave()
+            raise
+        future.add_done_callback(self._leave)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self.seconds)
+        except TimeoutError as error:
+            if future.done() and not future.cancelled():  # the work itself raised it
+                raise
+            raise ApiError(
+                503,
+                f"The answer was not ready after {self.seconds:g} s; ask for a smaller or simpler region, "
+                "or try again later.",
+                {"Retry-After": str(_RETRY_S)},
+            ) from error
+
+    def _leave(self, _future: Future | None = None) -> None:
+        with self._lock:
+            self._present -= 1
