@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from sdm_core.errors import ConfigurationError
 from sdm_core.models import Ensemble, NetworkModel, SpeciesModel
@@ -74,12 +75,19 @@ def _use_onednn(network: nn.Module) -> None:
 def one_thread() -> Iterator[None]:
     """Numpy, scipy and torch work on one thread, so that results do not depend on how many there are."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(limits=1):
+        with _thread_pools().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _thread_pools() -> Any:
+    """The thread pools of the libraries loaded so far; looking for them takes longer than a small tile."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -1,0 +1,97 @@
+"""One tile: predicted and written once, whoever else asks for it at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdm_core.errors import CorruptStoreError, NotWritableError
+from sdm_core.prediction.tiles import MissingTileError, TileStore
+from sdm_core.prediction.tiling.protocol import PredictorSpec, predictor_of
+
+LOCKS_FOLDER = ".locks"
+_KIBIBYTE = 1024
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """What became of a tile: its cells, whether they were predicted now, and what that took.
+
+    peak_bytes is the largest memory the process has held so far.
+    """
+
+    tile: int
+    n_cells: int
+    computed: bool
+    seconds: float
+    peak_bytes: int
+
+
+def tile_one(spec: PredictorSpec, store: TileStore, tile: int) -> TileResult:
+    """Predict a tile and write it, unless it is there and whole; asking again is harmless.
+
+    Processes on one machine that ask for the same tile of a store on disk wait for the first of them. At
+    other addresses two of them may do the same work twice, and write the same. On the CPU one thread works,
+    so that the content does not depend on how many processes there are.
+    Raises subclasses of `FlorascopeError`: the model's, the covariates', `NotWritableError`.
+    """
+    started = time.perf_counter()
+    with tile_lock(store, tile):
+        n_cells = _whole(store, tile)
+        computed = n_cells is None
+        if n_cells is None:
+            from sdm_core.prediction.forward import one_thread
+
+            with one_thread():
+                content = predictor_of(spec).tile(tile, store.grid.resolution)
+            store.write_tile(tile, content)
+            n_cells = len(content.cells)
+    return TileResult(tile, n_cells, computed, time.perf_counter() - started, peak_bytes())
+
+
+@contextlib.contextmanager
+def tile_lock(store: TileStore, tile: int) -> Iterator[None]:
+    """Wait until no other process of this machine works on a tile of a store on disk; elsewhere at once.
+
+    The system lets go of the lock when its process dies. Raises `NotWritableError`.
+    """
+    folder = store.folder.path
+    if folder is None:
+        yield
+        return
+    from filelock import FileLock
+
+    path = Path(folder) / LOCKS_FOLDER / f".{int(tile):x}.lock"
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise NotWritableError(
+            f"{path.parent} cannot be written ({error.strerror or error}); free some space there or choose "
+            "another place."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def peak_bytes() -> int:
+    """Largest memory this process has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTE
+
+
+def _whole(store: TileStore, tile: int) -> int | None:
+    """Number of cells of a finished tile that reads back whole, else None."""
+    try:
+        return len(store.read_tile(tile).cells)
+    except MissingTileError:
+        return None
+    except CorruptStoreError:
+        store.remove_tile(tile)
+        return None
