@@ -6,7 +6,7 @@ metadata         what every file says of itself: version, grain, sources, licenc
 rasters          cloud-optimised GeoTIFF
 cells            GeoParquet of cells
 grids            NetCDF (CF) and Zarr of many species on one grid
-stac, publish    a folder of GeoTIFFs with a static STAC catalogue
+stac, publishing a folder of GeoTIFFs with a static STAC catalogue
 """
 
 from sdm_core.exports.cells import GEOMETRIES, write_cells, write_cells_geoparquet
@@ -14,7 +14,7 @@ from sdm_core.exports.grid import Grid, PixelSpec, make_grid, pixel_index, read_
 from sdm_core.exports.grids import write_netcdf, write_zarr_grid
 from sdm_core.exports.layers import DTYPES, Layer, Packed, choose_layers, layer_of, pack, slug, species_layer
 from sdm_core.exports.metadata import atlas_tags, citation, layer_tags, licence
-from sdm_core.exports.publish import CATALOGUE_FILE, publish, published_folder
+from sdm_core.exports.publishing import CATALOGUE_FILE, publish, published_folder
 from sdm_core.exports.rasters import write_cog, write_cogs, write_rasters
 
 __all__ = [

@@ -134,14 +134,21 @@ class Grid:
 
     @property
     def name(self) -> str:
-        """The coordinate system as people name it: EPSG:3035, or its own name."""
-        authority = self.crs.to_authority(min_confidence=100)
-        return ":".join(authority) if authority else self.crs.name
+        """The coordinate system as people name it, see `name_of`."""
+        return name_of(self.crs)
 
     def strips(self) -> Iterator[slice]:
         """Rows from the top, `BLOCK` at a time."""
         for top in range(0, self.height, BLOCK):
             yield slice(top, min(top + BLOCK, self.height))
+
+
+def name_of(crs: pyproj.CRS) -> str:
+    """A coordinate system as people name it: EPSG:3035, else by its own name."""
+    authority = crs.to_authority(min_confidence=100)
+    if authority:
+        return ":".join(authority)
+    return crs.name if crs.name != "unknown" else "the coordinate system given"
 
 
 def read_crs(text: Any) -> pyproj.CRS:
@@ -157,8 +164,8 @@ def read_crs(text: Any) -> pyproj.CRS:
         crs = next((part for part in crs.sub_crs_list if part.is_projected or part.is_geographic), crs)
     if not (crs.is_projected or crs.is_geographic):
         raise ExportError(
-            f"The coordinate system {crs.name!r} is not one of a flat map or of degrees; choose one such as "
-            "EPSG:3035 or EPSG:4326."
+            f"The coordinate system {str(text)[:60]!r} is not one of a flat map or of degrees; choose one "
+            "such as EPSG:3035 or EPSG:4326."
         )
     return crs.to_2d()
 
@@ -234,8 +241,8 @@ def _centres_on_map(
     wrong = ~(away.max(axis=1) <= _ROUND_TRIP_DEG)
     if wrong.any():
         raise ExportError(
-            f"{crs.name} does not reach {int(wrong.sum()):,} of the {len(lonlat):,} cells (the first near "
-            f"{regions.format_lonlat(*map(float, lonlat[int(np.argmax(wrong))]))}); choose a coordinate "
+            f"A map in {name_of(crs)} does not reach {int(wrong.sum()):,} of {len(lonlat):,} cells (the first "
+            f"near {regions.format_lonlat(*map(float, lonlat[int(np.argmax(wrong))]))}); choose a coordinate "
             "system made for the whole area, or a smaller region."
         )
     return np.column_stack([x, y])

@@ -130,18 +130,15 @@ def write_zarr_grid(
     options = None if local else storage_options or {}
     try:
         with pixel_index(dataset.grid, cells, atlas.store.resolution, beside) as index:
-            with warnings.catch_warnings():
-                # Zarr v3 has no final word on names of fixed length; zarr-python and xarray read them.
-                warnings.filterwarnings("ignore", category=zarr.errors.UnstableSpecificationWarning)
-                _template(dataset).to_zarr(
-                    target,
-                    mode="w-",
-                    compute=False,
-                    zarr_format=3,
-                    consolidated=False,
-                    encoding=_zarr_encoding(dataset),
-                    storage_options=options,
-                )
+            _template(dataset).to_zarr(
+                target,
+                mode="w-",
+                compute=False,
+                zarr_format=3,
+                consolidated=False,
+                encoding=_zarr_encoding(dataset),
+                storage_options=options,
+            )
             group = zarr.open_group(target, mode="r+", storage_options=options)
             for variable in dataset.variables:
                 array: Any = group[variable.name]
@@ -318,9 +315,8 @@ def _template(dataset: _Dataset) -> Any:
         "crs": ((), np.int32(0), _crs_attributes(grid)),
     }
     if dataset.species:
-        for name, (kind, values, said) in _species_columns(dataset).items():
-            shown = values.astype(str) if kind == "text" else values
-            coordinates[name] = ("species", shown, said)
+        for name, (_, values, said) in _species_columns(dataset).items():
+            coordinates[name] = ("species", values, said)
     variables = {}
     for variable in dataset.variables:
         first = variable.packed(variable.layers[0])
