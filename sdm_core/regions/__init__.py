@@ -5,7 +5,8 @@ region               `Region` and the ways to make one without a file
 reading, kml, archives   uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe archives refused
 cells                H3 cells as uint64 arrays (latitude-first order is known here only)
 areas                areas of cells on the ellipsoid
-selection            which rows of an atlas lie in a region
+fill, overlap        cells inside a polygon; how much of each lies inside
+selection            which rows of an atlas lie in a region, by a rule of containment
 basemap, places      shipped outlines of land and countries; named places and type-ahead search
 links                a region inside a URL
 """
@@ -23,17 +24,17 @@ from sdm_core.regions.basemap import (
 from sdm_core.regions.cells import (
     cell_polygons,
     cell_resolutions,
-    cells_in_polygon,
     cells_to_lonlat,
     cells_to_parents,
     cells_to_strings,
-    cells_touching_polygon,
     lonlat_to_cells,
     strings_to_cells,
     valid_cells,
 )
+from sdm_core.regions.fill import cells_in_polygon
 from sdm_core.regions.geometry import geodesic_area_km2
 from sdm_core.regions.links import decode_region_link, encode_region_link
+from sdm_core.regions.overlap import polygon_shares
 from sdm_core.regions.places import (
     PLACES_CREDIT,
     Place,
@@ -51,16 +52,27 @@ from sdm_core.regions.region import (
     region_from_geometry,
     region_from_point,
 )
-from sdm_core.regions.selection import select_rows
+from sdm_core.regions.selection import (
+    CONTAINMENT_RULES,
+    DEFAULT_CONTAINMENT,
+    Selection,
+    check_containment,
+    polygon_cells,
+    select_cells,
+    select_rows,
+)
 from sdm_core.regions.sphere import EARTH_RADIUS_KM, unit_vectors
 
 __all__ = [
     "BASEMAP_CREDIT",
+    "CONTAINMENT_RULES",
+    "DEFAULT_CONTAINMENT",
     "EARTH_RADIUS_KM",
     "PLACES_CREDIT",
     "REGION_SUFFIXES",
     "Place",
     "Region",
+    "Selection",
     "basemap_countries",
     "basemap_land",
     "cell_area_km2",
@@ -70,7 +82,7 @@ __all__ = [
     "cells_to_lonlat",
     "cells_to_parents",
     "cells_to_strings",
-    "cells_touching_polygon",
+    "check_containment",
     "countries_of",
     "country_outlines",
     "decode_region_link",
@@ -82,6 +94,8 @@ __all__ = [
     "land_share",
     "lonlat_to_cells",
     "place_names",
+    "polygon_cells",
+    "polygon_shares",
     "read_region",
     "region_from_cells",
     "region_from_geojson",
@@ -89,6 +103,7 @@ __all__ = [
     "region_from_place",
     "region_from_point",
     "search_places",
+    "select_cells",
     "select_rows",
     "strings_to_cells",
     "unit_vectors",

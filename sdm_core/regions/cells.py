@@ -24,7 +24,8 @@ CellArray = NDArray[np.uint64]
 MAX_RESOLUTION = 15
 
 
-def _check_resolution(resolution: int) -> int:
+def check_resolution(resolution: int) -> int:
+    """The resolution, if H3 has it; raises RegionError for one it has not."""
     if not 0 <= int(resolution) <= MAX_RESOLUTION:
         raise RegionError(
             f"H3 resolution {resolution} does not exist; use a whole number from 0 to {MAX_RESOLUTION}."
@@ -36,7 +37,7 @@ def _uint64(cells: ArrayLike) -> CellArray:
     return np.ascontiguousarray(np.atleast_1d(np.asarray(cells, dtype=np.uint64)))
 
 
-def _numpy(arrow: Any) -> NDArray[Any]:
+def arrow_to_numpy(arrow: Any) -> NDArray[Any]:
     """A numpy array of an arrow array that has no nulls."""
     return pa.array(arrow).to_numpy(zero_copy_only=False)
 
@@ -57,7 +58,9 @@ def lonlat_to_cells(longitude: ArrayLike, latitude: ArrayLike, resolution: int) 
             f"{lon[first]}, "
             f"latitude {lat[first]}); give longitude, latitude in degrees, in this order."
         )
-    return _numpy(h3_vector.coordinates_to_cells(lat, lon, _check_resolution(resolution))).astype(np.uint64)
+    return arrow_to_numpy(h3_vector.coordinates_to_cells(lat, lon, check_resolution(resolution))).astype(
+        np.uint64
+    )
 
 
 def cells_to_lonlat(cells: ArrayLike) -> NDArray[np.float64]:
@@ -77,7 +80,7 @@ def cells_to_parents(cells: ArrayLike, resolution: int) -> CellArray:
     Sets the resolution bits and fills the digits below it with ones, as H3's `cellToParent` does.
     Raises RegionError when a cell is coarser than the resolution asked for.
     """
-    parent_resolution = _check_resolution(resolution)
+    parent_resolution = check_resolution(resolution)
     children = _uint64(cells)
     own = cell_resolutions(children)
     if len(own) and int(own.min()) < parent_resolution:
@@ -92,7 +95,7 @@ def cells_to_parents(cells: ArrayLike, resolution: int) -> CellArray:
 
 def valid_cells(cells: ArrayLike) -> NDArray[np.bool_]:
     """Whether each number is the index of an H3 cell, boolean (n,)."""
-    return np.asarray(_numpy(h3ronpy.cells_valid(_uint64(cells), booleanarray=True)), dtype=bool)
+    return np.asarray(arrow_to_numpy(h3ronpy.cells_valid(_uint64(cells), booleanarray=True)), dtype=bool)
 
 
 def cell_polygons(cells: ArrayLike) -> NDArray[np.object_]:
@@ -101,29 +104,17 @@ def cell_polygons(cells: ArrayLike) -> NDArray[np.object_]:
     A cell across the date line comes as a MultiPolygon cut there, a polar cell reaches the pole, so
     that all coordinates stay within ±180 and ±90.
     """
-    binary = _numpy(h3_vector.cells_to_wkb_polygons(_uint64(cells)))
+    binary = arrow_to_numpy(h3_vector.cells_to_wkb_polygons(_uint64(cells)))
     polygons: NDArray[np.object_] = np.asarray(shapely.from_wkb(binary), dtype=object)
-    bounds = shapely.bounds(polygons)
+    return at_date_line(polygons)
+
+
+def at_date_line(outlines: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The outlines of cells (n,), those across the date line or round a pole cut there, in place."""
+    bounds = shapely.bounds(outlines)
     for row in np.flatnonzero((bounds[:, 2] - bounds[:, 0]) > 180.0):
-        polygons[row] = split_at_date_line(polygons[row], longest_edge_deg=180.0)[0]
-    return polygons
-
-
-def cells_in_polygon(geometry: shapely.Geometry, resolution: int) -> CellArray:
-    """Cells whose centre lies inside a polygon, sorted uint64; the polygon must not leave ±180 and ±90."""
-    return _covering(geometry, resolution, h3ronpy.ContainmentMode.ContainsCentroid)
-
-
-def cells_touching_polygon(geometry: shapely.Geometry, resolution: int) -> CellArray:
-    """Cells that share any point with a polygon, sorted uint64; never empty for a polygon with area."""
-    return _covering(geometry, resolution, h3ronpy.ContainmentMode.Covers)
-
-
-def _covering(geometry: shapely.Geometry, resolution: int, mode: Any) -> CellArray:
-    _check_resolution(resolution)
-    parts = [part for part in shapely.get_parts(geometry) if not part.is_empty]
-    found = [_numpy(h3_vector.geometry_to_cells(part, resolution, containment_mode=mode)) for part in parts]
-    return np.unique(np.concatenate(found)).astype(np.uint64) if found else np.empty(0, dtype=np.uint64)
+        outlines[row] = split_at_date_line(outlines[row], longest_edge_deg=180.0)[0]
+    return outlines
 
 
 def cells_to_strings(cells: ArrayLike) -> list[str]:

@@ -19,9 +19,11 @@ GEOD = pyproj.Geod(ellps="WGS84")
 
 #: Self-crossings above which an outline is refused: repairing it would take long and mean nothing.
 MAX_SELF_CROSSINGS = 20_000
-#: Edges longer than this are cut before a geodesic area is taken, so that an edge stays the straight line
-#: on the longitude-latitude plane that every map and GeoJSON file means.
-_AREA_SEGMENT_DEG = 0.5
+#: Edges longer than this are cut before an area is taken, so that an edge stays the straight line on the
+#: longitude-latitude plane that every map and GeoJSON file means; the second value holds beyond 75° of
+#: latitude, where such lines bend most.
+_AREA_SEGMENT_DEG = (0.1, 0.01)
+_POLAR_DEG = 75.0
 
 
 def clean_name(name: str | None, fallback: str = "Region") -> str:
@@ -57,10 +59,18 @@ def _ring_area_m2(ring: shapely.LinearRing) -> float:
     return abs(float(area_m2))
 
 
+def area_segment_deg(largest_latitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Longest edge (n,) in degrees that an area is taken with, up to so high a latitude, north or south."""
+    usual, polar = _AREA_SEGMENT_DEG
+    return np.where(largest_latitude > _POLAR_DEG, polar, usual)
+
+
 def _densify(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points of a ring, first to last (n, 2), with long edges cut evenly."""
     steps = np.diff(coordinates, axis=0)
-    pieces = np.maximum(1, np.ceil(np.hypot(steps[:, 0], steps[:, 1]) / _AREA_SEGMENT_DEG).astype(np.int64))
+    latitude = np.abs(coordinates[:, 1])
+    longest = area_segment_deg(np.maximum(latitude[:-1], latitude[1:]))
+    pieces = np.maximum(1, np.ceil(np.hypot(steps[:, 0], steps[:, 1]) / longest).astype(np.int64))
     edge = np.repeat(np.arange(len(steps)), pieces)
     within = np.arange(len(edge)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     dense: NDArray[np.float64] = coordinates[edge] + steps[edge] * (within / pieces[edge])[:, None]

@@ -1,55 +1,158 @@
-"""Which cells of an atlas belong to a region."""
+"""Which cells belong to a region, and with how much of their area."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import shapely
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sdm_core.errors import NoDataInRegionError
+from sdm_core.errors import NoDataInRegionError, RegionError
 from sdm_core.regions.areas import cell_area_km2
-from sdm_core.regions.cells import (
-    CellArray,
-    cell_polygons,
-    cells_to_strings,
-    cells_touching_polygon,
-)
+from sdm_core.regions.cells import CellArray, cells_to_strings
+from sdm_core.regions.fill import cells_in_polygon
+from sdm_core.regions.overlap import cells_near_outline, polygon_shares, share_inside
 from sdm_core.regions.region import Region, format_lonlat
+
+#: Rules by which cells belong to a region, each with what it does in words ("the cells counted are …").
+CONTAINMENT_RULES: dict[str, str] = {
+    "centre": "cells whose centre lies inside the outline, each with its whole area",
+    "intersect": "cells of which any part lies inside the outline, each with its whole area",
+    "area_weighted": (
+        "cells of which any part lies inside the outline, each with the part of its area that lies inside"
+    ),
+}
+DEFAULT_CONTAINMENT = "centre"
 
 #: Cells from which a share of the region without predictions is worth a note.
 _MIN_CELLS_FOR_COVERAGE = 30
 _FULL_COVERAGE = 0.95
 #: Region area, in mean cells, up to which a region without a centre inside takes the cell it lies in.
 _TINY_IN_CELLS = 6.0
+_HECTARES_PER_KM2 = 100.0
 
 
-def select_rows(
-    region: Region, lonlat: NDArray[np.float64], resolution: int, cells: CellArray
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Rows of an atlas that lie in a region, by the centre rule, and notes on how they were chosen.
+@dataclass(frozen=True)
+class Selection:
+    """Cells of an atlas that belong to a region.
 
-    Parameters: `lonlat` float64 (n, 2) centres and `cells` uint64 (n,) of the atlas, sorted by cell, all of
-    one H3 `resolution`. A cell belongs to the region that holds its centre, so regions side by side share
-    none. A region too small to hold a centre takes the atlas cell it overlaps most, named in a note.
-    Returns rows int64 in ascending order. Raises NoDataInRegionError when the region holds no cell, saying
-    whether it lies outside the atlas or on the sea.
+    Attributes:
+        rows: rows of the atlas, int64 (n,), ascending.
+        hectares: area each row counts with, uint32 (n,): the cell's own, or the part inside the region.
+        rule: one of `CONTAINMENT_RULES`.
+        notes: what a reader should know of how they were chosen, one sentence each.
     """
+
+    rows: NDArray[np.int64]
+    hectares: NDArray[np.uint32]
+    rule: str
+    notes: tuple[str, ...] = ()
+
+
+def select_cells(
+    region: Region,
+    lonlat: NDArray[np.float64],
+    resolution: int,
+    cells: CellArray,
+    area_ha: ArrayLike,
+    rule: str = DEFAULT_CONTAINMENT,
+) -> Selection:
+    """Cells of an atlas that lie in a region, by one of the `CONTAINMENT_RULES`.
+
+    Parameters: `lonlat` float64 (n, 2) centres, `cells` uint64 (n,) and `area_ha` whole hectares (n,) of the
+    atlas, sorted by cell, all of one H3 `resolution`.
+
+    By "centre" regions side by side share no cell; one too small to hold a centre takes the atlas cell it
+    overlaps most, named in a note. By "area_weighted" they share out the hectares of the cells on their
+    border, but for rounding to whole ones, and the hectares add up to the part of the region that the atlas
+    covers; a cell of which less than half a hectare lies inside is left out.
+
+    Raises RegionError for an unknown rule, NoDataInRegionError when the region holds no cell, saying whether
+    it lies outside the atlas or on the sea.
+    """
+    check_containment(rule)
+    hectares = np.asarray(area_ha)
+    inside = _rows_with_centre_inside(region, lonlat)
+    if rule == "centre":
+        if len(inside):
+            chosen = hectares[inside].astype(np.uint32)
+            return Selection(inside, chosen, rule, _coverage_note(region, chosen))
+        return _cell_of_tiny_region(region, lonlat, resolution, cells, hectares)
+    rows, shares = _rows_with_shares(region, resolution, cells, inside)
+    if not len(rows):
+        raise NoDataInRegionError(_why_nothing(region, lonlat))
+    if rule == "intersect":
+        chosen = hectares[rows].astype(np.uint32)
+        return Selection(rows, chosen, rule, _coverage_note(region, chosen))
+    chosen = np.rint(shares * hectares[rows]).astype(np.uint32)
+    counted = chosen > 0
+    if not counted.any():
+        row = int(rows[np.argmax(shares * hectares[rows])])
+        note = (
+            f"The region ({region.area_km2:,.4f} km²) holds less than half a hectare of any cell, so one "
+            f"hectare of the cell it lies in is counted: {_cell_in_words(cells, lonlat, row)}."
+        )
+        return Selection(np.array([row], dtype=np.int64), np.ones(1, dtype=np.uint32), rule, (note,))
+    return Selection(rows[counted], chosen[counted], rule, _coverage_note(region, chosen[counted]))
+
+
+def polygon_cells(geometry: shapely.Geometry, resolution: int, rule: str = DEFAULT_CONTAINMENT) -> CellArray:
+    """Cells of a resolution that belong to a polygon by one of the `CONTAINMENT_RULES`, sorted uint64.
+
+    By "centre" there are none in a polygon that holds no centre; the other two rules give the same cells, of
+    which `polygon_shares` has the parts inside.
+    """
+    check_containment(rule)
+    return (
+        cells_in_polygon(geometry, resolution)
+        if rule == "centre"
+        else polygon_shares(geometry, resolution)[0]
+    )
+
+
+def check_containment(rule: str) -> None:
+    """Raise RegionError, naming the rules there are, for an unknown one."""
+    if rule not in CONTAINMENT_RULES:
+        raise RegionError(
+            f'The containment rule is "{rule}", expected one of {", ".join(CONTAINMENT_RULES)}.'
+        )
+
+
+def _rows_with_centre_inside(region: Region, lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
     west, south, east, north = region.bounds
     longitude, latitude = lonlat[:, 0], lonlat[:, 1]
     near = np.flatnonzero(
         (longitude >= west) & (longitude <= east) & (latitude >= south) & (latitude <= north)
     )
     shapely.prepare(region.geometry)
-    rows = near[shapely.contains_xy(region.geometry, longitude[near], latitude[near])].astype(np.int64)
-    if len(rows):
-        return rows, _coverage_note(region, cells[rows])
-    return _cell_of_tiny_region(region, lonlat, resolution, cells)
+    return near[shapely.contains_xy(region.geometry, longitude[near], latitude[near])].astype(np.int64)
 
 
-def _coverage_note(region: Region, chosen: CellArray) -> tuple[str, ...]:
-    if len(chosen) < _MIN_CELLS_FOR_COVERAGE:
+def _rows_with_shares(
+    region: Region, resolution: int, cells: CellArray, inside: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows of which any part lies inside, ascending, and that share of each; `inside` hold their centre."""
+    crossed = _rows_of(cells, cells_near_outline(region.geometry, resolution))
+    shares = np.zeros(len(cells))
+    shares[inside] = 1.0
+    shares[crossed] = share_inside(region.geometry, cells[crossed])
+    rows = np.flatnonzero(shares)
+    return rows, shares[rows]
+
+
+def _rows_of(cells: CellArray, wanted: CellArray) -> NDArray[np.int64]:
+    """Rows of those of the wanted cells (sorted) that the atlas holds, ascending."""
+    if not len(cells):
+        return np.zeros(0, dtype=np.int64)
+    rows = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+    return rows[cells[rows] == wanted]
+
+
+def _coverage_note(region: Region, hectares: NDArray[np.uint32]) -> tuple[str, ...]:
+    if len(hectares) < _MIN_CELLS_FOR_COVERAGE:
         return ()
-    covered_km2 = float(cell_area_km2(chosen).sum())
+    covered_km2 = float(hectares.sum(dtype=np.int64)) / _HECTARES_PER_KM2
     share = covered_km2 / region.area_km2
     if share >= _FULL_COVERAGE:
         return ()
@@ -60,26 +163,33 @@ def _coverage_note(region: Region, chosen: CellArray) -> tuple[str, ...]:
 
 
 def _cell_of_tiny_region(
-    region: Region, lonlat: NDArray[np.float64], resolution: int, cells: CellArray
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    region: Region,
+    lonlat: NDArray[np.float64],
+    resolution: int,
+    cells: CellArray,
+    hectares: NDArray,
+) -> Selection:
     mean_cell_km2 = float(cell_area_km2(cells[: min(len(cells), 1000)]).mean()) if len(cells) else 0.0
     if len(cells) and region.area_km2 <= _TINY_IN_CELLS * mean_cell_km2:
-        touching = cells_touching_polygon(region.geometry, resolution)
-        positions = np.searchsorted(cells, touching)
-        positions = positions[(positions < len(cells))]
-        positions = positions[np.isin(cells[positions], touching)]
-        if len(positions):
-            overlaps = shapely.area(shapely.intersection(cell_polygons(cells[positions]), region.geometry))
-            row = int(positions[int(np.argmax(overlaps))])
-            name = cells_to_strings(cells[row : row + 1])[0]
+        rows = _rows_of(cells, cells_near_outline(region.geometry, resolution))
+        overlaps = share_inside(region.geometry, cells[rows]) * hectares[rows]
+        if overlaps.any():
+            row = int(rows[int(np.argmax(overlaps))])
             note = (
                 f"The region ({region.area_km2:,.2f} km²) holds no cell centre, so the cell it lies in is "
-                f"used: {name}, "
-                f"{float(cell_area_km2(cells[row : row + 1])[0]):,.1f} km² around "
-                f"{format_lonlat(float(lonlat[row, 0]), float(lonlat[row, 1]))}."
+                f"used: {_cell_in_words(cells, lonlat, row)}."
             )
-            return np.array([row], dtype=np.int64), (note,)
+            chosen = np.array([row], dtype=np.int64)
+            return Selection(chosen, hectares[chosen].astype(np.uint32), "centre", (note,))
     raise NoDataInRegionError(_why_nothing(region, lonlat))
+
+
+def _cell_in_words(cells: CellArray, lonlat: NDArray[np.float64], row: int) -> str:
+    cell = cells[row : row + 1]
+    return (
+        f"{cells_to_strings(cell)[0]}, {float(cell_area_km2(cell)[0]):,.1f} km² around "
+        f"{format_lonlat(float(lonlat[row, 0]), float(lonlat[row, 1]))}"
+    )
 
 
 def _why_nothing(region: Region, lonlat: NDArray[np.float64]) -> str:
@@ -108,3 +218,11 @@ def _why_nothing(region: Region, lonlat: NDArray[np.float64]) -> str:
         f"{where} lies on land without predictions (the atlas has no data there); "
         "choose a region where the map shows cells."
     )
+
+
+def select_rows(
+    region: Region, lonlat: NDArray[np.float64], resolution: int, cells: CellArray
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Rows of `select_cells` by the centre rule, and its notes."""
+    chosen = select_cells(region, lonlat, resolution, cells, cell_area_km2(cells) * _HECTARES_PER_KM2)
+    return chosen.rows, chosen.notes
