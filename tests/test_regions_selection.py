@@ -22,6 +22,7 @@ from sdm_core.regions import (
     cells_to_lonlat,
     cells_to_strings,
     geodesic_area_km2,
+    hectare_quantum,
     land_geometry,
     lonlat_to_cells,
     polygon_cells,
@@ -149,7 +150,8 @@ def test_cells_that_share_a_point_with_a_polygon_are_all_found():
 def atlas_of(geometry, resolution=RESOLUTION):
     """What `select_cells` wants of an atlas that covers a polygon with some cells to spare."""
     cells = polygon_cells(shapely.buffer(geometry, 0.2), resolution, "intersect")
-    hectares = np.rint(cell_area_km2(cells) * 100).astype(np.uint32)
+    quantum = hectare_quantum(resolution)
+    hectares = np.rint(cell_area_km2(cells) * 100 / quantum) * quantum
     return cells_to_lonlat(cells), resolution, cells, hectares
 
 
@@ -166,11 +168,11 @@ def test_neighbouring_regions_share_out_the_hectares_of_the_cells_between_them(a
         for west, east in itertools.pairwise(borders)
     ]
     selected = select_cells(whole, *atlas, "area_weighted")
-    summed = np.zeros(len(atlas[2]), dtype=np.int64)
+    summed = np.zeros(len(atlas[2]))
     for part in parts:
         own = select_cells(part, *atlas, "area_weighted")
         summed[own.rows] += own.hectares
-    expected = np.zeros(len(atlas[2]), dtype=np.int64)
+    expected = np.zeros(len(atlas[2]))
     expected[selected.rows] = selected.hectares
     assert np.abs(summed - expected).max() <= 2  # parts and whole are each rounded by half a hectare
     assert summed.sum() / 100 == pytest.approx(whole.area_km2, rel=1e-4)
@@ -181,7 +183,7 @@ def test_area_weighted_hectares_are_the_area_of_the_region_and_whole_cells_keep_
     selected = select_cells(region, *atlas, "area_weighted")
     assert selected.rule == "area_weighted" and selected.notes == ()
     assert selected.rows.dtype == np.int64 and (np.diff(selected.rows) > 0).all()
-    assert selected.hectares.dtype == np.uint32
+    assert selected.hectares.dtype == np.float64
     assert selected.hectares.sum() / 100 == pytest.approx(region.area_km2, rel=1e-4)
     inside = shapely.contains(region.geometry, cell_polygons(atlas[2][selected.rows]))
     np.testing.assert_array_equal(selected.hectares[inside], atlas[3][selected.rows][inside])
@@ -198,7 +200,7 @@ def test_the_centre_rule_chooses_among_the_cells_that_intersect_and_counts_whole
     assert set(centre.rows) < set(touching.rows)
     for selected in (centre, touching):
         np.testing.assert_array_equal(selected.hectares, atlas[3][selected.rows])
-        assert selected.hectares.dtype == np.uint32
+        assert selected.hectares.dtype == np.float64
 
 
 @pytest.mark.parametrize("rule", CONTAINMENT_RULES)
@@ -222,7 +224,7 @@ def test_a_region_inside_one_cell_counts_with_its_own_area(atlas):
     lonlat, _, _, hectares = atlas
     region = region_from_point(*lonlat[200], 1.0)
     selected = select_cells(region, *atlas, "area_weighted")
-    assert selected.rows.tolist() == [200] and abs(int(selected.hectares[0]) - region.area_km2 * 100) <= 0.5
+    assert selected.rows.tolist() == [200] and abs(selected.hectares[0] - region.area_km2 * 100) <= 0.5
     assert select_cells(region, *atlas, "intersect").hectares.tolist() == [hectares[200]]
 
 
@@ -230,8 +232,19 @@ def test_a_garden_counts_with_one_hectare_and_says_so(atlas):
     region = region_from_point(*atlas[0][200], 0.01)
     selected = select_cells(region, *atlas, "area_weighted")
     assert selected.rows.tolist() == [200] and selected.hectares.tolist() == [1]
-    assert "holds less than half a hectare of any cell, so one hectare of the cell" in selected.notes[0]
+    assert (
+        "(0.0314 ha) holds less than 0.5 ha of any cell, so 1 ha of the cell it lies in" in selected.notes[0]
+    )
     assert select_cells(region, *atlas, "intersect").rows.tolist() == [200]
+
+
+def test_fine_cells_count_in_parts_of_a_hectare():
+    region = region_from_point(0, 42.5, 0.3)
+    fine = atlas_of(region.geometry, 10)
+    selected = select_cells(region, *fine, "area_weighted")
+    assert hectare_quantum(10) == 1 / 128 and hectare_quantum(6) == 1
+    np.testing.assert_array_equal(selected.hectares * 128, np.rint(selected.hectares * 128))
+    assert selected.hectares.sum() / 100 == pytest.approx(region.area_km2, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", ["date line", "north pole", "south pole"])

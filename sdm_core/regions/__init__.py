@@ -11,7 +11,7 @@ basemap, places      shipped outlines of land and countries; named places and ty
 links                a region inside a URL
 """
 
-from sdm_core.regions.areas import cell_area_km2
+from sdm_core.regions.areas import cell_area_km2, hectare_quantum
 from sdm_core.regions.basemap import (
     BASEMAP_CREDIT,
     basemap_countries,
@@ -90,6 +90,7 @@ __all__ = [
     "find_place",
     "format_lonlat",
     "geodesic_area_km2",
+    "hectare_quantum",
     "land_geometry",
     "land_share",
     "lonlat_to_cells",

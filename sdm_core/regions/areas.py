@@ -14,6 +14,9 @@ _SEMI_MAJOR_KM = 6378.137
 _ECCENTRICITY_2 = 0.0066943799901413165
 #: Radius of the sphere H3 takes the Earth for, in km.
 _H3_RADIUS_KM = 6371.007180918475
+#: H3 resolution from which areas are kept finer than in whole hectares (a cell there has 520 ha or less).
+_FINE_RESOLUTION = 7
+_FINE_QUANTUM_HA = 1 / 128
 
 
 def cell_area_km2(cells: ArrayLike) -> NDArray[np.float64]:
@@ -49,3 +52,12 @@ def cell_area_km2(cells: ArrayLike) -> NDArray[np.float64]:
         sphere_km2 * (_SEMI_MAJOR_KM / _H3_RADIUS_KM) ** 2 * (1.0 - e2) * (at_centre + spread)
     )
     return area
+
+
+def hectare_quantum(resolution: int) -> float:
+    """Step of the areas kept for cells of an H3 resolution: 1 ha down to resolution 6, 1/128 ha below.
+
+    Sums of area · code² are sums of whole numbers of quanta and so exact, in any order, as long as they stay
+    below 2^53: for all of Europe (1.0e9 ha · 128 · 65025) they do.
+    """
+    return _FINE_QUANTUM_HA if resolution >= _FINE_RESOLUTION else 1.0

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.errors import NoDataInRegionError, RegionError
-from sdm_core.regions.areas import cell_area_km2
+from sdm_core.regions.areas import cell_area_km2, hectare_quantum
 from sdm_core.regions.cells import CellArray, cells_to_strings
 from sdm_core.regions.fill import cells_in_polygon
 from sdm_core.regions.overlap import cells_near_outline, polygon_shares, share_inside
@@ -39,13 +39,14 @@ class Selection:
 
     Attributes:
         rows: rows of the atlas, int64 (n,), ascending.
-        hectares: area each row counts with, uint32 (n,): the cell's own, or the part inside the region.
+        hectares: area each row counts with, float64 (n,): the cell's own, or the part inside the region in
+            multiples of `hectare_quantum`, so that sums stay exact.
         rule: one of `CONTAINMENT_RULES`.
         notes: what a reader should know of how they were chosen, one sentence each.
     """
 
     rows: NDArray[np.int64]
-    hectares: NDArray[np.uint32]
+    hectares: NDArray[np.float64]
     rule: str
     notes: tuple[str, ...] = ()
 
@@ -60,41 +61,41 @@ def select_cells(
 ) -> Selection:
     """Cells of an atlas that lie in a region, by one of the `CONTAINMENT_RULES`.
 
-    Parameters: `lonlat` float64 (n, 2) centres, `cells` uint64 (n,) and `area_ha` whole hectares (n,) of the
-    atlas, sorted by cell, all of one H3 `resolution`.
+    Parameters: `lonlat` float64 (n, 2) centres, `cells` uint64 (n,) and `area_ha` (n,) of the atlas,
+    sorted by cell, all of one H3 `resolution`.
 
     By "centre" regions side by side share no cell; one too small to hold a centre takes the atlas cell it
     overlaps most, named in a note. By "area_weighted" they share out the hectares of the cells on their
-    border, but for rounding to whole ones, and the hectares add up to the part of the region that the atlas
-    covers; a cell of which less than half a hectare lies inside is left out.
+    border, but for rounding to a quantum (`hectare_quantum`), and the hectares add up to the part of the
+    region that the atlas covers; a cell of which less than half a quantum lies inside is left out.
 
     Raises RegionError for an unknown rule, NoDataInRegionError when the region holds no cell, saying whether
     it lies outside the atlas or on the sea.
     """
     check_containment(rule)
-    hectares = np.asarray(area_ha)
+    hectares = np.asarray(area_ha, dtype=np.float64)
     inside = _rows_with_centre_inside(region, lonlat)
     if rule == "centre":
         if len(inside):
-            chosen = hectares[inside].astype(np.uint32)
-            return Selection(inside, chosen, rule, _coverage_note(region, chosen))
+            return Selection(inside, hectares[inside], rule, _coverage_note(region, hectares[inside]))
         return _cell_of_tiny_region(region, lonlat, resolution, cells, hectares)
     rows, shares = _rows_with_shares(region, resolution, cells, inside)
     if not len(rows):
         raise NoDataInRegionError(_why_nothing(region, lonlat))
     if rule == "intersect":
-        chosen = hectares[rows].astype(np.uint32)
-        return Selection(rows, chosen, rule, _coverage_note(region, chosen))
-    chosen = np.rint(shares * hectares[rows]).astype(np.uint32)
-    counted = chosen > 0
+        return Selection(rows, hectares[rows], rule, _coverage_note(region, hectares[rows]))
+    quantum = hectare_quantum(resolution)
+    parts = np.where(shares == 1, hectares[rows], np.rint(shares * hectares[rows] / quantum) * quantum)
+    counted = parts > 0
     if not counted.any():
         row = int(rows[np.argmax(shares * hectares[rows])])
         note = (
-            f"The region ({region.area_km2:,.4f} km²) holds less than half a hectare of any cell, so one "
-            f"hectare of the cell it lies in is counted: {_cell_in_words(cells, lonlat, row)}."
+            f"The region ({region.area_km2 * _HECTARES_PER_KM2:,.4f} ha) holds less than {quantum / 2:g} ha "
+            f"of any cell, so {quantum:g} ha of the cell it lies in is counted: "
+            f"{_cell_in_words(cells, lonlat, row)}."
         )
-        return Selection(np.array([row], dtype=np.int64), np.ones(1, dtype=np.uint32), rule, (note,))
-    return Selection(rows[counted], chosen[counted], rule, _coverage_note(region, chosen[counted]))
+        return Selection(np.array([row], dtype=np.int64), np.array([quantum]), rule, (note,))
+    return Selection(rows[counted], parts[counted], rule, _coverage_note(region, parts[counted]))
 
 
 def polygon_cells(geometry: shapely.Geometry, resolution: int, rule: str = DEFAULT_CONTAINMENT) -> CellArray:
@@ -149,10 +150,10 @@ def _rows_of(cells: CellArray, wanted: CellArray) -> NDArray[np.int64]:
     return rows[cells[rows] == wanted]
 
 
-def _coverage_note(region: Region, hectares: NDArray[np.uint32]) -> tuple[str, ...]:
+def _coverage_note(region: Region, hectares: NDArray[np.float64]) -> tuple[str, ...]:
     if len(hectares) < _MIN_CELLS_FOR_COVERAGE:
         return ()
-    covered_km2 = float(hectares.sum(dtype=np.int64)) / _HECTARES_PER_KM2
+    covered_km2 = float(hectares.sum()) / _HECTARES_PER_KM2
     share = covered_km2 / region.area_km2
     if share >= _FULL_COVERAGE:
         return ()
@@ -167,7 +168,7 @@ def _cell_of_tiny_region(
     lonlat: NDArray[np.float64],
     resolution: int,
     cells: CellArray,
-    hectares: NDArray,
+    hectares: NDArray[np.float64],
 ) -> Selection:
     mean_cell_km2 = float(cell_area_km2(cells[: min(len(cells), 1000)]).mean()) if len(cells) else 0.0
     if len(cells) and region.area_km2 <= _TINY_IN_CELLS * mean_cell_km2:
@@ -180,7 +181,7 @@ def _cell_of_tiny_region(
                 f"used: {_cell_in_words(cells, lonlat, row)}."
             )
             chosen = np.array([row], dtype=np.int64)
-            return Selection(chosen, hectares[chosen].astype(np.uint32), "centre", (note,))
+            return Selection(chosen, hectares[chosen], "centre", (note,))
     raise NoDataInRegionError(_why_nothing(region, lonlat))
 
 
