@@ -17,7 +17,7 @@ from sdm_core import config
 from sdm_core.__main__ import main
 from sdm_core.errors import CorruptStoreError, RegionError, ReportError
 from sdm_core.prediction import write_manifest
-from sdm_core.prediction.exchange import EXCHANGE_FILE, open_unpacked
+from sdm_core.prediction import EXCHANGE_FILE, open_cached
 from sdm_core.regions import read_region
 from sdm_core.reports import folder
 
@@ -205,7 +205,7 @@ def test_a_damaged_exchange_copy_gets_one_sentence_and_no_noise(
     data[len(data) // 2] ^= 255
     exchange.write_bytes(data)
     with pytest.raises(CorruptStoreError, match=r"is damaged \(member \S+ does not have its checksum\)"):
-        open_unpacked(atlas, tmp_path / "cache")
+        open_cached(atlas, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("text", ["", "species_id,species\n0,Abies alba\n", "garbage\n1\n"])
@@ -214,7 +214,7 @@ def test_a_species_table_that_does_not_fit_is_named_where_it_lies_and_not_cached
 ) -> None:
     (atlas / "species.csv").write_text(text)
     with pytest.raises(CorruptStoreError, match=r"atlases/pyrenean-plants/species\.csv .*fetch the atlas"):
-        open_unpacked(atlas, tmp_path / "cache")
+        open_cached(atlas, tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("store.json"))
 
 

@@ -23,7 +23,7 @@ from sdm_core.errors import (
     NoDataInRegionError,
     UnknownSpeciesError,
 )
-from sdm_core.prediction import PredictionStore, decode, encode, exchange, lift
+from sdm_core.prediction import PredictionStore, decode, encode, exchange, lift, opening
 from sdm_core.registry import Atlas
 from tests import make_store
 
@@ -314,11 +314,11 @@ def flip_byte(path: Path, place: int) -> None:
 def own_atlas(simulated_atlas_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the simulated atlas with an empty cache of its own."""
     monkeypatch.setattr(config, "CACHE_DIR", tmp_path / "cache")
-    monkeypatch.setattr(exchange, "_temporary_root", lambda: tmp_path / "temporary")
+    monkeypatch.setattr(opening, "temporary_root", lambda: tmp_path / "temporary")
     return Path(shutil.copytree(simulated_atlas_folder, tmp_path / "atlas"))
 
 
-def test_damaged_hot_file_is_logged_with_its_block_and_rebuilt(own_atlas: Path, caplog):
+def test_damaged_hot_file_is_logged_with_its_block_and_repaired_when_it_is_read(own_atlas: Path, caplog):
     store = PredictionStore.open(own_atlas)
     before = store.codes.copy()
     flip_byte(store.folder / "codes.npy", 5000)
@@ -326,9 +326,9 @@ def test_damaged_hot_file_is_logged_with_its_block_and_rebuilt(own_atlas: Path, 
         store.verify()
     with caplog.at_level(logging.WARNING):
         rebuilt = PredictionStore.open(own_atlas)
+        np.testing.assert_array_equal(rebuilt.codes, before)
     assert "codes.npy is damaged" in caplog.text
-    assert "rebuilding it from" in caplog.text
-    np.testing.assert_array_equal(rebuilt.codes, before)
+    assert "repaired codes.npy" in caplog.text
     rebuilt.verify()
 
 
@@ -391,14 +391,14 @@ def test_no_writable_folder_at_all_says_how_to_name_one(own_atlas: Path, tmp_pat
 
 
 def test_full_disk_falls_back_and_leaves_nothing_behind(own_atlas: Path, tmp_path: Path, monkeypatch):
-    real = exchange.write_hot
+    real = opening.build_hot
 
     def full(folder: Path, *args: object) -> None:
         if folder.is_relative_to(config.CACHE_DIR):
             raise OSError(28, "No space left on device")
         real(folder, *args)
 
-    monkeypatch.setattr(exchange, "write_hot", full)
+    monkeypatch.setattr(opening, "build_hot", full)
     assert PredictionStore.open(own_atlas).folder.is_relative_to(tmp_path / "temporary")
 
 

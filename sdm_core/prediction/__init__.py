@@ -8,13 +8,16 @@ the archive `predictions.zarr.zip` (see `exchange`), or the tiles of `prediction
 
 from sdm_core.prediction.atlas import CARD_FILE, MANIFEST_FILE, verify_manifest, write_atlas, write_manifest
 from sdm_core.prediction.code import LARGEST_CODE_ERROR, ProbabilityRangeError, decode, encode
+from sdm_core.prediction.content import StoreContent, hectare_quantum, quantised_hectares
 from sdm_core.prediction.derive import NO_SPECIES_CUT
-from sdm_core.prediction.exchange import EXCHANGE_FILE, open_unpacked, pack, unpack
+from sdm_core.prediction.exchange import EXCHANGE_FILE, pack, unpack
+from sdm_core.prediction.hot import build_hot
 from sdm_core.prediction.observed import observation_densities
+from sdm_core.prediction.opening import open_cached
 from sdm_core.prediction.points import APPLICABILITY_LAYER, PointsFileError, probabilities_at, read_points
 from sdm_core.prediction.store import PredictionStore, RegionSums
 from sdm_core.prediction.tiles import TILES_FOLDER, Tile, TileGrid, TileStore, tile_resolution_for
-from sdm_core.prediction.write import StoreContent, write_store
+from sdm_core.prediction.write import write_store
 
 __all__ = [
     "APPLICABILITY_LAYER",
@@ -32,12 +35,15 @@ __all__ = [
     "Tile",
     "TileGrid",
     "TileStore",
+    "build_hot",
     "decode",
     "encode",
+    "hectare_quantum",
     "observation_densities",
-    "open_unpacked",
+    "open_cached",
     "pack",
     "probabilities_at",
+    "quantised_hectares",
     "read_points",
     "tile_resolution_for",
     "unpack",

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction.code import encode
+from sdm_core.prediction.content import sorted_content
 from sdm_core.prediction.exchange import COMPRESSION_LEVEL, EXCHANGE_FILE, pack
-from sdm_core.prediction.write import sorted_content, write_side_files
+from sdm_core.prediction.write import write_side_files
 
 CARD_FILE = "model_card.json"
 MANIFEST_FILE = "MANIFEST.sha256"

@@ -43,14 +43,25 @@ class CellLayers:
 class ParentLevel:
     """Totals of the parents at one coarser resolution; parent i holds rows `starts[i]:starts[i + 1]`.
 
-    weighted_squares (n_parents, n_species): Σ hectares · code², whole numbers below 2^53 and so exact, uint32
-    where they fit, else float64. max_codes: uint8, same shape.
+    weighted_squares (n_parents, n_species) float64: Σ weight · code², whole numbers below 2^53 and so exact.
+    max_codes: uint8, same shape.
     """
 
     resolution: int
     starts: NDArray[np.int64]
-    weighted_squares: NDArray[np.number]
+    weighted_squares: NDArray[np.float64]
     max_codes: NDArray[np.uint8]
+
+
+def pyramid_resolutions(cell_resolution: int) -> list[int]:
+    """Resolutions of the parents whose totals are kept, finest first: one, two and three above the cells."""
+    return list(range(cell_resolution - 1, max(-1, cell_resolution - 4), -1))
+
+
+def smallest_type(largest_weight: float) -> np.dtype:
+    """Type that holds totals of parents exactly: uint32 where the heaviest parent fits, else float64."""
+    fits = largest_weight * SQUARE_OF_MAX_CODE <= _LARGEST_UINT32
+    return np.dtype(np.uint32 if fits else np.float64)
 
 
 def parent_starts(cells: NDArray[np.uint64], cell_resolution: int, resolution: int) -> NDArray[np.int64]:
@@ -80,12 +91,12 @@ def row_chunks(n_rows: int, n_columns: int, elements: int = _CHUNK_ELEMENTS) -> 
         yield slice(start, min(start + step, n_rows))
 
 
-def weighted_square_sums(codes: NDArray[np.uint8], hectares: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Σ hectares · code² per species over rows: integers below 2^53, so exact in float64 in any order."""
+def weighted_square_sums(codes: NDArray[np.uint8], weights: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Σ weight · code² per species over rows: whole numbers below 2^53, so exact in any order."""
     total = np.zeros(codes.shape[1])
     for rows in row_chunks(*codes.shape):
         squares = np.multiply(codes[rows], codes[rows], dtype=np.uint16)
-        total += hectares[rows] @ squares.astype(np.float64)
+        total += weights[rows] @ squares.astype(np.float64)
     return total
 
 
@@ -131,19 +142,16 @@ def cell_layers(codes: NDArray[np.uint8]) -> CellLayers:
 
 def parent_level(
     codes: NDArray[np.uint8],
-    hectares: NDArray[np.uint32],
+    weights: NDArray[np.float64],
     cells: NDArray[np.uint64],
     cell_resolution: int,
     resolution: int,
 ) -> ParentLevel:
-    """Totals of the parents at `resolution`, read from the codes once."""
+    """Totals of the parents at `resolution`, read from the codes once; whole weights, one per cell."""
     starts = parent_starts(cells, cell_resolution, resolution)
     n_parents, n_species = len(starts) - 1, codes.shape[1]
-    largest = int(np.add.reduceat(hectares.astype(np.int64), starts[:-1]).max(initial=0)) * SQUARE_OF_MAX_CODE
-    dtype = np.uint32 if largest <= _LARGEST_UINT32 else np.float64
-    sums = np.zeros((n_parents, n_species), dtype=dtype)
+    sums = np.zeros((n_parents, n_species))
     max_codes = np.zeros((n_parents, n_species), dtype=np.uint8)
-    weights = hectares.astype(np.float64)
     for parent in range(n_parents):
         rows = slice(starts[parent], starts[parent + 1])
         sums[parent] = weighted_square_sums(codes[rows], weights[rows])
@@ -152,11 +160,7 @@ def parent_level(
 
 
 def coarser_level(
-    fine: ParentLevel,
-    cells: NDArray[np.uint64],
-    cell_resolution: int,
-    resolution: int,
-    hectares: NDArray[np.uint32],
+    fine: ParentLevel, cells: NDArray[np.uint64], cell_resolution: int, resolution: int
 ) -> ParentLevel:
     """Totals at a coarser resolution, added up from a finer level."""
     starts = parent_starts(cells, cell_resolution, resolution)
@@ -166,19 +170,19 @@ def coarser_level(
     max_codes = np.zeros((n_parents, n_species), dtype=np.uint8)
     for parent in range(n_parents):
         children = slice(first_child[parent], first_child[parent + 1])
-        sums[parent] = fine.weighted_squares[children].sum(axis=0, dtype=np.float64)
+        sums[parent] = fine.weighted_squares[children].sum(axis=0)
         max_codes[parent] = fine.max_codes[children].max(axis=0)
     return ParentLevel(resolution, starts, sums, max_codes)
 
 
 def parent_levels(
-    codes: NDArray[np.uint8], hectares: NDArray[np.uint32], cells: NDArray[np.uint64], cell_resolution: int
+    codes: NDArray[np.uint8], weights: NDArray[np.float64], cells: NDArray[np.uint64], cell_resolution: int
 ) -> list[ParentLevel]:
-    """The pyramid, finest first: parents one, two and three resolutions above the cells."""
+    """The pyramid, finest first (see `pyramid_resolutions`)."""
     levels: list[ParentLevel] = []
-    for resolution in range(cell_resolution - 1, max(-1, cell_resolution - 4), -1):
+    for resolution in pyramid_resolutions(cell_resolution):
         if levels:
-            levels.append(coarser_level(levels[-1], cells, cell_resolution, resolution, hectares))
+            levels.append(coarser_level(levels[-1], cells, cell_resolution, resolution))
         else:
-            levels.append(parent_level(codes, hectares, cells, cell_resolution, resolution))
+            levels.append(parent_level(codes, weights, cells, cell_resolution, resolution))
     return levels

@@ -1,4 +1,4 @@
-"""The exchange copy of a store: one Zarr v3 zip, small enough to ship, unpacked into the cache on first use.
+"""The archive of a store: one Zarr v3 zip, small enough to ship, unpacked into the cache on first use.
 
 Only what cannot be computed is inside: `cells`, codes, and layers of the atlas's own (`value_…`). Codes are
 kept as `code_differences` (n_species, n_cells), what neighbouring cells do not foretell (see
@@ -11,8 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -22,20 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core import config, regions
-from sdm_core.errors import CacheNotWritableError, CorruptStoreError
-from sdm_core.prediction import checksums, lift
-from sdm_core.prediction.files import read_species_table
-from sdm_core.prediction.store import STORE_FILE, STORE_FORMAT, PredictionStore
-from sdm_core.prediction.write import (
-    OBSERVED_FILE,
-    OBSERVED_SPECIES_FILE,
-    SPECIES_FILE,
-    StoreContent,
-    digest_array,
-    whole_hectares,
-    write_hot,
-)
+from sdm_core import regions
+from sdm_core.errors import CorruptStoreError
+from sdm_core.prediction import lift
+from sdm_core.prediction.content import ARCHIVE_FORMAT, StoreContent, digest_array, quantised_hectares
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +31,6 @@ EXCHANGE_FILE = "predictions.zarr.zip"
 _ATTRIBUTE = "florascope"
 #: Level of zstd for what ships; 3 is a hundred times faster and a sixth larger.
 COMPRESSION_LEVEL = 19
-_LOCK_SECONDS = 300
-_KEY_LENGTH = 16
-_VERSIONS_KEPT = 3
 #: Values per chunk of codes: whole species, about this many bytes.
 _CHUNK_VALUES = 4 * 1024 * 1024
 
@@ -57,7 +42,7 @@ def pack(content: StoreContent, path: Path, compression_level: int = COMPRESSION
     digests = content.digests()
     version = content.version(digests)
     attributes: dict[str, Any] = {
-        "format": STORE_FORMAT,
+        "format": ARCHIVE_FORMAT,
         "name": content.name,
         "title": content.title,
         "version": version,
@@ -153,9 +138,10 @@ def read_attributes(path: Path) -> dict[str, Any]:
             attributes["version"]
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
-    if attributes["format"] != STORE_FORMAT:
+    if attributes["format"] != ARCHIVE_FORMAT:
         raise CorruptStoreError(
-            f"{path} has store format {attributes['format']}, this version of Florascope reads {STORE_FORMAT}"
+            f"{path} has store format {attributes['format']}, this version of Florascope reads "
+            f"{ARCHIVE_FORMAT}"
         )
     return attributes
 
@@ -198,7 +184,7 @@ def unpack(path: Path) -> StoreContent:
         resolution=resolution,
         cells=cells,
         lonlat=lonlat,
-        area_ha=whole_hectares(regions.cell_area_km2(cells)),
+        area_ha=quantised_hectares(regions.cell_area_km2(cells), resolution),
         codes=codes,
         cell_values={name: arrays[f"value_{name}"] for name in attributes["cell_values"]},
         inputs=attributes["inputs"],
@@ -221,101 +207,3 @@ def _damaged(path: Path, reason: object) -> CorruptStoreError:
         f"{path} is damaged ({reason}); fetch this file again from where the atlas came from, or build the "
         "atlas anew with `python -m sdm_core atlas`"
     )
-
-
-def open_unpacked(atlas_folder: Path, cache_dir: Path | None = None) -> PredictionStore:
-    """Hot store of an atlas folder: the one in the cache, or unpacked now.
-
-    A damaged hot copy is logged and rebuilt from the exchange copy. Where the cache cannot be written (read
-    only, full), a temporary folder is used and a warning logged. Several processes may do this at once.
-    Raises `CorruptStoreError` when the exchange copy is damaged, `CacheNotWritableError`.
-    """
-    exchange = atlas_folder / EXCHANGE_FILE
-    attributes = read_attributes(exchange)
-    side_files = [
-        atlas_folder / name
-        for name in (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE)
-        if (atlas_folder / name).is_file()
-    ]
-    if side_files[:1] != [atlas_folder / SPECIES_FILE]:
-        raise CorruptStoreError(f"{atlas_folder / SPECIES_FILE} is missing; fetch the atlas folder again")
-    key = checksums.digest_bytes(
-        attributes["version"].encode(),
-        *(checksums.digest_bytes(path.read_bytes()).encode() for path in side_files),
-    )
-    folder_name = f"{attributes['name']}-{key[:_KEY_LENGTH]}"
-    roots = [(cache_dir or config.CACHE_DIR) / "stores", _temporary_root()]
-    for root in roots:
-        if (root / folder_name / STORE_FILE).is_file():
-            try:
-                return PredictionStore.open(root / folder_name)
-            except CorruptStoreError as error:
-                logger.warning("%s; rebuilding it from %s", error, exchange)
-                break
-    problems = []
-    for root in roots:
-        try:
-            return _unpack_into(root, folder_name, exchange, attributes["version"], side_files)
-        except OSError as error:
-            problems.append(f"{root}: {error.strerror or error}")
-            logger.warning("cannot unpack %s into %s (%s)", exchange, root, error)
-    raise CacheNotWritableError(
-        f"the predictions of {attributes['name']} cannot be unpacked ({'; '.join(problems)}); free some "
-        "space, or set FLORASCOPE_CACHE to a folder that can be written"
-    )
-
-
-def _unpack_into(
-    root: Path, folder_name: str, exchange: Path, version: str, side_files: list[Path]
-) -> PredictionStore:
-    from filelock import FileLock
-
-    root.mkdir(parents=True, exist_ok=True)
-    folder = root / folder_name
-    with FileLock(root / f".{folder_name}.lock", timeout=_LOCK_SECONDS):
-        if (folder / STORE_FILE).is_file():
-            try:
-                return PredictionStore.open(folder)
-            except CorruptStoreError:
-                logger.info("replacing the damaged store %s", folder)
-        _remove_leftovers(root, folder_name)
-        content = unpack(exchange)
-        read_species_table(side_files[0], content.codes.shape[1])
-        write_hot(folder, content, version, side_files)
-        logger.info("unpacked %s to %s", exchange, folder)
-        _remove_old_versions(root, folder_name)
-        return PredictionStore.open(folder)
-
-
-def _remove_leftovers(root: Path, folder_name: str) -> None:
-    """Remove what an interrupted unpacking of the same store left; the lock says nobody is at it."""
-    for path in root.glob(f".{folder_name}-*"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _remove_old_versions(root: Path, folder_name: str) -> None:
-    """Keep the few newest versions of an atlas, since another process may still read the one before."""
-    atlas_name = folder_name[: -_KEY_LENGTH - 1]
-    versions = [
-        path
-        for path in root.glob(f"{atlas_name}-*")
-        if len(path.name) == len(folder_name) and (path / STORE_FILE).is_file()
-    ]
-    versions.sort(key=lambda path: (path / STORE_FILE).stat().st_mtime, reverse=True)
-    for path in versions[_VERSIONS_KEPT:]:
-        shutil.rmtree(path, ignore_errors=True)
-        logger.info("removed %s, an older version of the same atlas", path)
-
-
-def _temporary_root() -> Path:
-    """Folder of this user alone below the system's temporary folder, made where it is absent."""
-    user = os.getuid() if hasattr(os, "getuid") else None
-    root = (
-        Path(tempfile.gettempdir())
-        / f"florascope-{os.environ.get('USERNAME', 'user') if user is None else user}"
-    )
-    with contextlib.suppress(OSError):
-        root.mkdir(mode=0o700, exist_ok=True)
-        if user is not None and root.stat().st_uid != user:
-            return Path(tempfile.mkdtemp(prefix="florascope-")) / "stores"
-    return root / "stores"

@@ -1,16 +1,19 @@
-"""Files of a store: arrays written in pieces, tables with fixed column types."""
+"""Files of a store: memory-mapped arrays, tables with fixed column types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from sdm_core.errors import CorruptStoreError
+
+SPECIES_FILE = "species.csv"
+OBSERVED_FILE = "observed.parquet"
+OBSERVED_SPECIES_FILE = "observed_species.parquet"
 
 #: Column types of a species table (see `taxa.species_table`); columns that are absent stay absent.
 SPECIES_DTYPES: dict[str, str] = {
@@ -31,20 +34,14 @@ SPECIES_DTYPES: dict[str, str] = {
 _TEXT_WITHOUT_GAPS = ("genus", "family", "common_genus", "habitats_directive", "flag_source", "flag_date")
 
 
-def write_array(path: Path, pieces: Iterable[NDArray], shape: tuple[int, ...], dtype: DTypeLike) -> None:
-    """Write a `.npy` file piece by piece, in C order, with plain writes.
-
-    Plain writes fail with an error on a full disk, where writing through a memory map ends the process.
-    """
-    with path.open("wb") as file:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(file, header)
-        for piece in pieces:
-            file.write(np.ascontiguousarray(piece, dtype=dtype).data)
+def array_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """First bytes of a `.npy` file in C order."""
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header,
+        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape},
+    )
+    return header.getvalue()
 
 
 def map_array(path: Path) -> NDArray:
@@ -67,22 +64,24 @@ def species_with_types(table: pd.DataFrame) -> pd.DataFrame:
     return typed
 
 
-def read_species_table(path: Path | BytesIO, n_species: int | None = None) -> pd.DataFrame:
-    """Species table of a store or an atlas folder.
+def read_species_table(
+    path: Path | BytesIO, n_species: int | None = None, name: str = SPECIES_FILE
+) -> pd.DataFrame:
+    """Species table of a store or an atlas folder; `name` is what errors call bytes by.
 
     Raises `CorruptStoreError` when the file cannot be read or lists another number of species than expected.
     """
+    named = path if isinstance(path, Path) else name
     try:
         raw = pd.read_csv(path, dtype=dict(SPECIES_DTYPES), keep_default_na=False, na_values=[""])
         table = species_with_types(raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptStoreError(
-            f"{path if isinstance(path, Path) else 'species.csv'} cannot be read as a species table "
-            f"({error}); fetch the atlas folder again"
+            f"{named} cannot be read as a species table ({error}); fetch the atlas folder again"
         ) from error
     if n_species is not None and len(table) != n_species:
         raise CorruptStoreError(
-            f"{path} lists {len(table)} species, but the predictions hold {n_species}; fetch the atlas "
+            f"{named} lists {len(table)} species, but the predictions hold {n_species}; fetch the atlas "
             "folder again"
         )
     return table

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,76 +14,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.errors import CorruptStoreError, NoDataInRegionError, UnknownSpeciesError
 from sdm_core.prediction import checksums
-from sdm_core.prediction.code import PROBABILITY_OF_CODE, SQUARE_OF_MAX_CODE, decode
-from sdm_core.prediction.derive import (
-    NO_SPECIES_CUT,
-    parent_cells,
-    parent_starts,
-    row_chunks,
-    weighted_square_sums,
+from sdm_core.prediction.code import SQUARE_OF_MAX_CODE, decode
+from sdm_core.prediction.content import HECTARES_PER_KM2, hectare_quantum
+from sdm_core.prediction.derive import parent_cells, parent_starts
+from sdm_core.prediction.files import (
+    OBSERVED_FILE,
+    OBSERVED_SPECIES_FILE,
+    SPECIES_FILE,
+    map_array,
+    read_species_table,
 )
-from sdm_core.prediction.files import map_array, read_species_table
+from sdm_core.prediction.integrity import STORE_FILE, GuardedFile, guarded, read_meta, read_stamp, write_stamp
+from sdm_core.prediction.sums import PyramidLevel, RegionSums, Totals, add_rows
 
 logger = logging.getLogger(__name__)
 
-#: Raised whenever the meaning of a stored file changes; part of every version hash.
-STORE_FORMAT = 1
-STORE_FILE = "store.json"
-#: Size and time of change of each file when it was last compared with its checksums.
-STAMP_FILE = "verified.json"
-HECTARES_PER_KM2 = 100
 _LAYERS = ("richness", "shannon", "simpson", "sse_richness")
-
-
-@dataclass(frozen=True)
-class RegionSums:
-    """Totals of a set of cells, per species; the same numbers whichever way they were added up.
-
-    weighted_squares (S,) int64: Σ hectares · code², exact. max_codes (S,) uint8.
-    """
-
-    n_cells: int
-    hectares: int
-    weighted_squares: NDArray[np.int64]
-    max_codes: NDArray[np.uint8]
-
-    @property
-    def area_km2(self) -> float:
-        """Area of the cells."""
-        return self.hectares / HECTARES_PER_KM2
-
-    @property
-    def expected_area_km2(self) -> NDArray[np.float64]:
-        """Σ area · p per species (S,), km²."""
-        return self.weighted_squares / (SQUARE_OF_MAX_CODE * HECTARES_PER_KM2)
-
-    @property
-    def mean_probability(self) -> NDArray[np.float64]:
-        """Area-weighted mean probability per species (S,)."""
-        return self.weighted_squares / (SQUARE_OF_MAX_CODE * self.hectares)
-
-    @property
-    def max_probability(self) -> NDArray[np.float64]:
-        """Largest probability per species (S,)."""
-        return PROBABILITY_OF_CODE[self.max_codes]
-
-
-@dataclass(frozen=True)
-class _MappedLevel:
-    """Totals of the parents at one resolution; one of size n is whole when n of its rows are asked for."""
-
-    parent_of_row: NDArray[np.int32]
-    sizes: NDArray[np.int64]
-    weighted_squares: NDArray[np.number]
-    max_codes: NDArray[np.uint8]
 
 
 class PredictionStore:
     """Calibrated probabilities of every species in every cell of an atlas.
 
     cells (n_cells,) uint64, ascending H3 indices. lonlat (n_cells, 2) float64, degrees. area_ha
-    (n_cells,) uint32, whole hectares. codes (n_cells, n_species) uint8, see `prediction.code`. A species is
-    known by its column, `species_id`. Nothing is read before it is asked for.
+    (n_cells,) float64, hectares, multiples of `content.hectare_quantum`. codes (n_cells, n_species) uint8,
+    see `prediction.code`. A species is known by its column, `species_id`. Nothing is read before it is asked
+    for, and nothing that may have changed is used before it is compared with its checksum (see `integrity`).
     """
 
     def __init__(self, folder: Path, meta: dict[str, Any]):
@@ -96,27 +50,33 @@ class PredictionStore:
         self.resolution: int = meta["resolution"]
         self.n_cells: int = meta["n_cells"]
         self.n_species: int = meta["n_species"]
+        #: The atlas of which this holds finer cells of some regions; None for an atlas itself.
+        self.whole: PredictionStore | None = None
+
+        self._guards: dict[str, GuardedFile] = {}
 
     @classmethod
-    def open(cls, path: Path | str) -> PredictionStore:
-        """Store in a hot folder, or of an atlas folder (unpacked into the cache on first use).
+    def open(
+        cls,
+        path: Path | str,
+        repair: Callable[[PredictionStore], None] | None = None,
+        trust_stamp: bool = True,
+    ) -> PredictionStore:
+        """Store in a hot folder, or of an atlas folder or address (built in the cache on first use).
 
-        Files that changed since they were last checked are compared with their checksums again.
-        Raises `CorruptStoreError` naming the file and block, `CacheNotWritableError`.
+        An atlas folder holds `predictions.zarr.zip` or `predictions.zarr`; the latter may lie at an address
+        such as s3://bucket/atlas. Opening looks at sizes and times only: see `integrity`. repair: puts a
+        store right of which a block is found damaged later. trust_stamp: False has every block compared.
+        Raises `CorruptStoreError` naming the file, `CacheNotWritableError`.
         """
-        folder = Path(path)
-        if (folder / STORE_FILE).is_file():
+        if "://" not in str(path) and (Path(path) / STORE_FILE).is_file():
+            folder = Path(path)
             store = cls(folder, read_meta(folder))
-            store._check_changed_files()
+            store._guard_changed_files(repair, read_stamp(folder) if trust_stamp else {})
             return store
-        from sdm_core.prediction.exchange import EXCHANGE_FILE, open_unpacked
+        from sdm_core.prediction.opening import open_cached
 
-        if (folder / EXCHANGE_FILE).is_file():
-            return open_unpacked(folder)
-        raise CorruptStoreError(
-            f"{folder} holds neither {STORE_FILE} nor {EXCHANGE_FILE}; give the folder of an atlas or of an "
-            "unpacked store"
-        )
+        return open_cached(path)
 
     def __repr__(self) -> str:
         return (
@@ -134,20 +94,38 @@ class PredictionStore:
             )
         write_stamp(self.folder, list(self.meta["files"]))
 
-    def _check_changed_files(self) -> None:
-        stamp = read_stamp(self.folder)
-        changed = False
+    def damage(self) -> dict[str, list[int]]:
+        """Damaged blocks of each damaged file; every byte of the store is read."""
+        found = {
+            name: checksums.damaged_blocks(self.folder / name, entry, self.meta["block_bytes"])
+            for name, entry in self.meta["files"].items()
+        }
+        return {name: blocks for name, blocks in found.items() if blocks}
+
+    def _guard_changed_files(
+        self, repair: Callable[[PredictionStore], None] | None, stamp: dict[str, int]
+    ) -> None:
+        """Have every file that changed since it was last checked compared when it is touched."""
         for file_name, entry in self.meta["files"].items():
             path = self.folder / file_name
             checksums.check_size(path, entry["bytes"])
             if stamp.get(file_name) != path.stat().st_mtime_ns:
-                checksums.check_file(path, entry["bytes"], entry["blake2b"], self.meta["block_bytes"])
-                changed = True
-        if changed:
-            write_stamp(self.folder, list(self.meta["files"]))
+                mend = None if repair is None else lambda _name: repair(self)
+                self._guards[file_name] = GuardedFile(path, entry, self.meta["block_bytes"], mend)
 
     def _array(self, name: str) -> NDArray:
-        return map_array(self.folder / f"{name}.npy")
+        path = self.folder / f"{name}.npy"
+        guard = self._guards.get(path.name)
+        if guard is None:
+            return map_array(path)
+        guard.check_blocks(np.zeros(1, dtype=np.int64))  # the header, before it is believed
+        return guarded(map_array(path), guard)
+
+    def _checked_path(self, name: str) -> Path:
+        """Path of a table that is read whole, compared with its checksum where it may have changed."""
+        if name in self._guards:
+            self._guards[name].check_all()
+        return self.folder / name
 
     # Cells and species ------------------------------------------------------------------------------
 
@@ -162,8 +140,8 @@ class PredictionStore:
         return self._array("lonlat")
 
     @cached_property
-    def area_ha(self) -> NDArray[np.uint32]:
-        """Cell areas in whole hectares (n_cells,)."""
+    def area_ha(self) -> NDArray[np.float64]:
+        """Cell areas on the ellipsoid in hectares (n_cells,), multiples of `content.hectare_quantum`."""
         return self._array("area_ha")
 
     @cached_property
@@ -179,7 +157,7 @@ class PredictionStore:
     @cached_property
     def species(self) -> pd.DataFrame:
         """Species table, one row per column of the codes (columns of `taxa.species_table`)."""
-        return read_species_table(self.folder / "species.csv", self.n_species)
+        return read_species_table(self._checked_path(SPECIES_FILE), self.n_species)
 
     def species_id(self, species: str) -> int:
         """Column of a species by scientific name, whatever the case.
@@ -281,113 +259,128 @@ class PredictionStore:
         numbers = np.asarray(values, dtype=np.float64)
         if resolution == self.resolution:
             return self.cells, numbers
-        starts, weights = self._parents(resolution)
+        starts = parent_starts(self.cells, self.resolution, resolution)[:-1]
         valid = np.isfinite(numbers)
-        weight = np.where(valid, weights, 0.0)
+        weight = np.where(valid, self.area_ha, 0.0)
         total = np.add.reduceat(np.where(valid, numbers, 0.0) * weight, starts)
         with np.errstate(invalid="ignore"):
             return parent_cells(self.cells[starts], resolution), total / np.add.reduceat(weight, starts)
 
-    def _parents(self, resolution: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        return parent_starts(self.cells, self.resolution, resolution)[:-1], self._weights
+    def species_map_at(
+        self, species_id: int, resolution: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+        """Parents at a coarser resolution (ascending) and the area-weighted mean probability of a species.
+
+        Exact: each mean is one division of sums of whole numbers. From the copy by species, one row of it.
+        """
+        squares = self.species_map(species_id).astype(np.float64) ** 2
+        starts = parent_starts(self.cells, self.resolution, resolution)[:-1]
+        total = np.add.reduceat(squares * self.area_ha, starts)
+        hectares = np.add.reduceat(np.asarray(self.area_ha), starts)
+        return parent_cells(self.cells[starts], resolution), total / (SQUARE_OF_MAX_CODE * hectares)
 
     @cached_property
-    def _weights(self) -> NDArray[np.float64]:
-        return self.area_ha.astype(np.float64)
+    def _quanta(self) -> NDArray[np.float64]:
+        """Areas as whole numbers (n_cells,); the areas themselves where the quantum is a hectare."""
+        quantum = hectare_quantum(self.resolution)
+        return self.area_ha if quantum == 1.0 else self.area_ha / quantum
 
     @cached_property
-    def _levels(self) -> list[_MappedLevel]:
+    def _levels(self) -> list[PyramidLevel]:
         """The pyramid, coarsest level first."""
-        levels = []
-        for resolution in sorted(self.meta["levels"]):
-            sizes = np.diff(self._array(f"level{resolution}_starts"))
-            levels.append(
-                _MappedLevel(
-                    parent_of_row=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
-                    sizes=sizes,
-                    weighted_squares=self._array(f"level{resolution}_squares"),
-                    max_codes=self._array(f"level{resolution}_max"),
-                )
+        return [
+            PyramidLevel(
+                self._array(f"level{resolution}_starts"),
+                self._array(f"level{resolution}_squares"),
+                self._array(f"level{resolution}_max"),
             )
-        return levels
+            for resolution in sorted(self.meta["levels"])
+        ]
 
-    def region_sums(self, rows: ArrayLike) -> RegionSums:
+    def region_sums(self, rows: ArrayLike, hectares: ArrayLike | None = None) -> RegionSums:
         """Totals over some rows, per species: whole parents from the pyramid, the rest row by row.
 
+        hectares: for cells partly in a region, the area inside of each row, multiples of the quantum from 0
+        to `area_ha`, in the order of `rows`; where it is less than `area_ha` the cell counts with it.
         Identical to `scan_sums`, because every total is a sum of integers below 2^53.
-        Raises `NoDataInRegionError` when there are no rows.
+        Raises `NoDataInRegionError` when there are no rows or none of their area, `ValueError` for `hectares`
+        that do not fit.
         """
-        wanted = self._checked_rows(rows)
-        left = wanted
-        squares = np.zeros(self.n_species)
-        max_codes = np.zeros(self.n_species, dtype=np.uint8)
-        for level in self._levels:
-            if not len(left):
-                break
-            parents = level.parent_of_row[left]
-            full = np.bincount(parents - parents[0]) == level.sizes[parents[0] : parents[-1] + 1]
-            chosen = np.flatnonzero(full) + parents[0]
-            for part in row_chunks(len(chosen), self.n_species):
-                numbers = level.weighted_squares[chosen[part]].astype(np.float64, copy=False)
-                squares += np.ones(len(numbers)) @ numbers
-                np.maximum(max_codes, level.max_codes[chosen[part]].max(axis=0), out=max_codes)
-            left = left[~full[parents - parents[0]]]
-        self._add_rows(left, squares, max_codes)
-        return RegionSums(
-            len(wanted), int(self.area_ha[wanted].sum(dtype=np.int64)), squares.astype(np.int64), max_codes
-        )
+        wanted, quanta = self._checked_rows(rows, hectares)
+        totals = Totals(self.n_species)
+        partial = np.zeros(len(wanted), dtype=bool) if hectares is None else quanta < self._quanta[wanted]
+        add_rows(totals, wanted[~partial], self.codes, self._quanta, self._levels)
+        totals.add_cells(self.codes, wanted[partial], quanta[partial])
+        return self._sums(totals, wanted, quanta)
 
-    def scan_sums(self, rows: ArrayLike) -> RegionSums:
+    def scan_sums(self, rows: ArrayLike, hectares: ArrayLike | None = None) -> RegionSums:
         """The same totals read row by row, without the pyramid; what `region_sums` is checked against."""
-        wanted = self._checked_rows(rows)
-        squares = np.zeros(self.n_species)
-        max_codes = np.zeros(self.n_species, dtype=np.uint8)
-        self._add_rows(wanted, squares, max_codes)
+        wanted, quanta = self._checked_rows(rows, hectares)
+        totals = Totals(self.n_species)
+        totals.add_cells(self.codes, wanted, quanta)
+        return self._sums(totals, wanted, quanta)
+
+    def _sums(self, totals: Totals, rows: NDArray[np.int64], quanta: NDArray[np.float64]) -> RegionSums:
+        quantum = hectare_quantum(self.resolution)
         return RegionSums(
-            len(wanted), int(self.area_ha[wanted].sum(dtype=np.int64)), squares.astype(np.int64), max_codes
+            len(rows), float(quanta.sum()) * quantum, totals.squares * quantum, totals.max_codes
         )
 
-    def _add_rows(
-        self, rows: NDArray[np.int64], squares: NDArray[np.float64], max_codes: NDArray[np.uint8]
-    ) -> None:
-        for part in row_chunks(len(rows), self.n_species):
-            codes = self.codes[rows[part]]
-            squares += weighted_square_sums(codes, self._weights[rows[part]])
-            np.maximum(max_codes, codes.max(axis=0), out=max_codes)
-
-    def _checked_rows(self, rows: ArrayLike) -> NDArray[np.int64]:
+    def _checked_rows(
+        self, rows: ArrayLike, hectares: ArrayLike | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Rows ascending, each once, and their areas in quanta."""
         wanted = np.asarray(rows, dtype=np.int64)
+        inside = None if hectares is None else np.asarray(hectares, dtype=np.float64)
+        if inside is not None and inside.shape != wanted.shape:
+            raise ValueError(f"{inside.shape} hectares for {wanted.shape} rows; give one number per row")
         if wanted.size and not (np.diff(wanted) > 0).all():
-            wanted = np.unique(wanted)
+            wanted, first = np.unique(wanted, return_index=True)
+            inside = None if inside is None else inside[first]
         if not wanted.size:
             raise NoDataInRegionError(
                 f"the region holds no cell of the atlas {self.name}; choose one on the land it covers"
             )
         if wanted[0] < 0 or wanted[-1] >= self.n_cells:
             raise IndexError(f"rows run from {wanted[0]} to {wanted[-1]}; the store has {self.n_cells} cells")
-        return wanted
+        whole = self._quanta[wanted]
+        if inside is None:
+            return wanted, whole
+        quanta = inside / hectare_quantum(self.resolution)
+        if not ((quanta >= 0) & (quanta <= whole) & (quanta == np.rint(quanta))).all():
+            raise ValueError(
+                "hectares of rows must be from 0 to the area of the cell, in steps of "
+                f"{hectare_quantum(self.resolution)} ha"
+            )
+        if not quanta.any():
+            raise NoDataInRegionError(
+                f"the region holds none of the area of the cells of the atlas {self.name}; choose a larger "
+                "one"
+            )
+        return wanted, quanta
 
     # Observed records -------------------------------------------------------------------------------
 
     @cached_property
     def observed(self) -> pd.DataFrame | None:
         """Coarse record density: H3 cell at resolution 5, n_records, n_species, n_sites; None if unknown."""
-        return self._table("observed.parquet")
+        return self._table(OBSERVED_FILE)
 
     @cached_property
     def observed_by_species(self) -> pd.DataFrame | None:
         """Coarse record density of all species: species_id, H3 cell at resolution 4, n_records; or None."""
-        return self._table("observed_species.parquet")
+        return self._table(OBSERVED_SPECIES_FILE)
 
     def observed_species(self, species_id: int) -> pd.DataFrame | None:
         """Coarse record density of one species: H3 cell at resolution 4, n_records; None if unknown."""
-        table = self._table("observed_species.parquet", [("species_id", "==", int(species_id))])
+        table = self._table(OBSERVED_SPECIES_FILE, [("species_id", "==", int(species_id))])
         return None if table is None else table.drop(columns="species_id").reset_index(drop=True)
 
     def _table(self, name: str, filters: list[tuple] | None = None) -> pd.DataFrame | None:
         path = self.folder / name
         if not path.is_file():
             return None
+        self._checked_path(name)
         try:
             return pd.read_parquet(path, filters=filters)
         except (OSError, ValueError) as error:
@@ -396,39 +389,4 @@ class PredictionStore:
             ) from error
 
 
-def read_meta(folder: Path) -> dict[str, Any]:
-    """Content of `store.json`; raises `CorruptStoreError` when it is not as written, or of another format."""
-    path = folder / STORE_FILE
-    try:
-        meta: dict[str, Any] = json.loads(path.read_bytes())
-        digest = meta.pop("digest")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise CorruptStoreError(f"{path} is damaged: {error}") from error
-    if digest != checksums.digest_json(meta):
-        raise CorruptStoreError(f"{path} is damaged: its content does not have the checksum it carries")
-    if meta["format"] != STORE_FORMAT:
-        raise CorruptStoreError(
-            f"{path} has store format {meta['format']}, this version reads {STORE_FORMAT}"
-        )
-    return meta
-
-
-def read_stamp(folder: Path) -> dict[str, int]:
-    """Time of change of each file when it was last checked; empty when nothing is known."""
-    try:
-        stamp = json.loads((folder / STAMP_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
-
-
-def write_stamp(folder: Path, files: list[str]) -> None:
-    """Remember when the files, just checked, were last changed; a read-only folder is checked each time."""
-    stamp = {name: (folder / name).stat().st_mtime_ns for name in files}
-    try:
-        (folder / STAMP_FILE).write_text(json.dumps(stamp), encoding="utf-8")
-    except OSError as error:
-        logger.info("cannot note that %s was checked (%s); it is checked again next time", folder, error)
-
-
-__all__ = ["NO_SPECIES_CUT", "PredictionStore", "RegionSums", "read_meta", "write_stamp"]
+__all__ = ["HECTARES_PER_KM2", "PredictionStore", "RegionSums"]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sdm_core.errors import CorruptStoreError, StoreMismatchError
 from sdm_core.prediction import checksums, zarr_layout
 from sdm_core.prediction.derive import parent_cells
-from sdm_core.prediction.files import read_species_table
+from sdm_core.prediction.files import SPECIES_FILE, read_species_table
 from sdm_core.prediction.objects import ObjectFolder
 from sdm_core.prediction.tile_grid import TILES_FORMAT, Tile, TileGrid, tile_resolution_for
 
@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 TILES_FOLDER = "predictions.zarr"
 _ATTRIBUTE = "florascope"
 _GROUP_FILE = "zarr.json"
-_SPECIES_FILE = "species.csv"
 _FINISHED_FILE = "finished.json"
 _CODES_TEXT = "probability = (code / 255) ** 2"
 
@@ -93,7 +92,7 @@ class TileStore:
         folder.put(
             zarr_layout.chunk_name("tiles", 0, 1), zarr_layout.encode_chunk(grid.tiles, grid.tiles.shape)
         )
-        folder.put(_SPECIES_FILE, grid.species_csv)
+        folder.put(SPECIES_FILE, grid.species_csv)
         attributes = {
             "format": TILES_FORMAT,
             "name": grid.name,
@@ -144,7 +143,7 @@ class TileStore:
                     resolution=attributes["resolution"],
                     tile_resolution=attributes["tile_resolution"],
                     tiles=zarr_layout.decode_chunk(chunk, metadata["shape"], np.dtype(np.uint64)),
-                    species=read_species_table(io.BytesIO(folder.get(_SPECIES_FILE) or b"")),
+                    species=read_species_table(io.BytesIO(folder.get(SPECIES_FILE) or b"")),
                     inputs=attributes["inputs"],
                     value_names=tuple(attributes["value_names"]),
                 )
@@ -219,32 +218,39 @@ class TileStore:
         marker = self._markers([tile]).get(int(tile))
         if marker is None:
             raise MissingTileError(f"tile {int(tile):x} of {self.address} has not been predicted yet")
-        arrays: dict[str, NDArray] = {}
         try:
             digest, n_cells = str(marker["blake2b"]), int(marker["n_cells"])
-            for key, (chunk, dtype, _) in self._layouts().items():
-                if n_cells == 0:
-                    arrays[key] = np.zeros((0, *chunk[1:]), dtype=dtype)
-                    continue
-                name = zarr_layout.chunk_name(key, index, len(chunk))
-                content = self.folder.get(name)
-                if content is None:
-                    raise self._damaged(tile, f"{name} is missing")
-                try:
-                    arrays[key] = zarr_layout.decode_chunk(content, chunk, dtype)[:n_cells]
-                except zarr_layout.ChunkError as error:
-                    raise self._damaged(tile, f"{name} {error}") from error
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(tile, f"its marker reads {marker}") from error
-        except OSError as error:
-            raise CorruptStoreError(
-                f"tile {int(tile):x} of {self.address} cannot be read ({error})"
-            ) from error
+        arrays = {key: self._read_chunk(tile, index, key, n_cells) for key in self._layouts()}
         values = {name: arrays[f"value_{name}"] for name in self.grid.value_names}
         read = Tile(arrays["cells"], arrays["codes"], values)
         if read.digest() != digest:
             raise self._damaged(tile, "its content does not have the checksum of its marker")
         return read
+
+    def read_cells(self, tile: int) -> NDArray[np.uint64]:
+        """Cells of a finished tile, ascending, compared with the checksum of their chunk alone."""
+        cells = self._read_chunk(tile, self._index(tile), "cells", self.grid.rows_per_tile)
+        return cells[cells > 0]
+
+    def _read_chunk(self, tile: int, index: int, key: str, n_cells: int) -> NDArray:
+        chunk, dtype, _ = self._layouts()[key]
+        if n_cells == 0:
+            return np.zeros((0, *chunk[1:]), dtype=dtype)
+        name = zarr_layout.chunk_name(key, index, len(chunk))
+        try:
+            content = self.folder.get(name)
+        except OSError as error:
+            raise CorruptStoreError(
+                f"tile {int(tile):x} of {self.address} cannot be read ({error})"
+            ) from error
+        if content is None:
+            raise self._damaged(tile, f"{name} is missing")
+        try:
+            return zarr_layout.decode_chunk(content, chunk, dtype)[:n_cells]
+        except zarr_layout.ChunkError as error:
+            raise self._damaged(tile, f"{name} {error}") from error
 
     def remove_tile(self, tile: int) -> None:
         """Take a tile out, marker first; one that is not there is no error."""
