@@ -12,10 +12,9 @@ from sdm_core import config as paths
 from sdm_core.covariates import RasterSource, open_rasters
 from sdm_core.errors import CheckpointMismatchError, CovariateError
 from sdm_core.models import Ensemble, SpeciesModel
+from sdm_core.models.checkpoint import METADATA_NAME
 from sdm_core.pipeline.data import matching
 from sdm_core.pipeline.preparation import data_path
-
-_METADATA = "model.json"
 
 
 @dataclass(frozen=True)
@@ -26,19 +25,26 @@ class Patches:
     size: int
 
 
-def read_notes(folder: Path) -> Mapping[str, Any]:
-    """What was noted with a model; raises `CheckpointMismatchError` where it cannot be predicted from."""
-    path = folder / _METADATA
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What lies beside a model's weights; raises `CheckpointMismatchError` where nothing does."""
+    path = folder / METADATA_NAME
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointMismatchError(
-            f"There is no model at {folder}: {_METADATA} is missing; give a checkpoint or an atlas folder, "
-            "or train the model first."
+            f"There is no model at {folder}: {METADATA_NAME} is missing; give a checkpoint or an atlas "
+            "folder, or train the model first."
         ) from error
     except ValueError as error:
         raise CheckpointMismatchError(f"{path} is damaged: it is not JSON; copy it again.") from error
-    notes = metadata.get("notes") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict):
+        raise CheckpointMismatchError(f"{path} is damaged: it describes no model; copy it again.")
+    return metadata
+
+
+def read_notes(folder: Path) -> Mapping[str, Any]:
+    """What was noted with a model; raises `CheckpointMismatchError` where it cannot be predicted from."""
+    notes = read_metadata(folder).get("notes")
     if isinstance(notes, dict) and isinstance(notes.get("configuration"), dict):
         if "pack" in notes["configuration"]:
             raise CheckpointMismatchError(
@@ -48,8 +54,8 @@ def read_notes(folder: Path) -> Mapping[str, Any]:
         if isinstance(notes.get("feature_specification"), dict) and "covariates" in notes["configuration"]:
             return notes
     raise CheckpointMismatchError(
-        f"{path} does not note which covariates and features its model takes; train it with "
-        "`python -m sdm_core train CONFIG.toml`."
+        f"{folder / METADATA_NAME} does not note which covariates and features its model takes; train it "
+        "with `python -m sdm_core train CONFIG.toml`."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from sdm_core import regions, taxa
 from sdm_core.covariates import RasterSource
-from sdm_core.errors import CheckpointMismatchError, CovariateError, NoDataInRegionError
+from sdm_core.errors import CheckpointMismatchError, CovariateError, NoDataInRegionError, StoreMismatchError
 from sdm_core.evaluation import Calibration, PlattCalibration
 from sdm_core.features import FeatureSpec
 from sdm_core.models import Checkpoint, SiteInputs, SpeciesModel, load_model
@@ -34,6 +35,8 @@ _CELLS_PER_STEP_PATCHES = 1024
 #: Cells that an estimate of the number of cells looks at, about.
 _CELLS_TO_ESTIMATE = 200_000
 _SPECIES = "species.csv"
+#: Region of a tiled atlas, as WKB, beside its model.
+REGION_FILE = "region.wkb"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,12 @@ class ModelSpec:
     region: bytes | None = None
     device: str = "auto"
     whole: bool | None = None
+
+    @classmethod
+    def of_folder(cls, folder: Path | str, device: str = "auto") -> ModelSpec:
+        """The model of a folder, in the region that the folder's tiles were made for, if any."""
+        area = Path(folder) / REGION_FILE
+        return cls(str(folder), area.read_bytes() if area.is_file() else None, device)
 
     def load(self) -> ModelPredictor:
         """The predictor, ready to work; raises what `ModelPredictor` raises."""
@@ -92,17 +101,42 @@ class ModelPredictor:
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """Checksums and settings that decide every value of every cell, JSON-ready; reads the covariates."""
+        """Checksums and settings that decide every value of every cell, JSON-ready; reads the covariates.
+
+        The kind of processor is not among them: on another one, codes may differ by one where a probability
+        lies within rounding of the border between two.
+        """
+        return {**self._inputs_but_covariates, "covariates_blake2b": self.covariates.source.checksum()}
+
+    @cached_property
+    def _inputs_but_covariates(self) -> dict[str, Any]:
         settings = self.notes["configuration"].get("prediction") or {}
         return {
             "weights_sha256": self.checkpoint.metadata["weights_sha256"],
-            "covariates_blake2b": self.covariates.source.checksum(),
             "features": self.covariates.spec.to_dict(),
             "fill_gaps_cells": self.covariates.fill_cells,
             "places": list(settings.get("places") or ()),
             "bounds": list(settings.get("bounds") or ()),
             "region": None if self.spec.region is None else _digest(self.spec.region),
         }
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Raise `StoreMismatchError` where a store's inputs are not those of this predictor.
+
+        Covariates too large to be held whole are not read for it.
+        """
+        known = self.inputs if self.covariates.reads_whole else self._inputs_but_covariates
+        for name, value in known.items():
+            if inputs.get(name) != value:
+                raise StoreMismatchError(
+                    f"The tiles are of predictions with another {name} than those of the model at "
+                    f"{self.spec.folder}; use the model they began with, or give another place."
+                )
+
+    @property
+    def own_resolution(self) -> int:
+        """H3 resolution that the model's configuration asks for."""
+        return int((self.notes["configuration"].get("prediction") or {}).get("resolution", 6))
 
     @cached_property
     def area(self) -> StudyArea:
@@ -127,6 +161,8 @@ class ModelPredictor:
         resolution: int,
         tiles: NDArray[np.uint64] | None = None,
         species: pd.DataFrame | None = None,
+        name: str | None = None,
+        title: str | None = None,
     ) -> TileGrid:
         """The grid of a tiled store of these predictions, by default with every tile that may hold a cell.
 
@@ -137,7 +173,13 @@ class ModelPredictor:
         chosen = tiles_of_area(self.area, resolution, tile_resolution) if tiles is None else tiles
         table = self.species_table if species is None else species
         return TileGrid(
-            self.name, self.title, resolution, tile_resolution, np.sort(chosen), table, self.inputs
+            name or self.name,
+            title or self.title,
+            resolution,
+            tile_resolution,
+            np.sort(chosen),
+            table,
+            self.inputs,
         )
 
     @cached_property

@@ -116,10 +116,7 @@ class ClusterRun:
                 )
             except (OSError, ValueError, TimeoutError) as error:
                 if first or time.monotonic() - started > self.wait_seconds:
-                    raise TilingError(
-                        f"No Dask scheduler answers at {self.scheduler} ({_first_line(error)}); start one "
-                        "with `dask scheduler`, or leave --scheduler out."
-                    ) from error
+                    raise TilingError(_no_scheduler(self.scheduler, error)) from error
                 time.sleep(1.0)
 
     def _work(self, client: distributed.Client, waiting: deque[int]) -> Iterator[TileResult]:
@@ -201,6 +198,22 @@ class ClusterRun:
                 f"{self.wait_seconds / 60:g} minutes; start some with `dask worker`. The tiles that are done "
                 "stay done: the same command goes on."
             )
+
+
+def count_workers(scheduler: str) -> int:
+    """Number of workers of a running cluster; raises `TilingError` when no scheduler answers."""
+    try:
+        with distributed.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False) as client:
+            return len(client.nthreads())
+    except (OSError, ValueError, TimeoutError) as error:
+        raise TilingError(_no_scheduler(scheduler, error)) from error
+
+
+def _no_scheduler(scheduler: str | None, error: object) -> str:
+    return (
+        f"No Dask scheduler answers at {scheduler} ({_first_line(error)}); start one with `dask scheduler`, "
+        "or leave --scheduler out."
+    )
 
 
 def _tile_on_worker(

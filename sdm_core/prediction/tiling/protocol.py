@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ class CellPredictor(Protocol):
 
     def tile(self, tile: int, resolution: int) -> Tile:
         """Cells of a tile that lie in the study area and have covariates, with their codes."""
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Raise `StoreMismatchError` where a store's inputs are not those of this predictor."""
 
     def estimate(self, tiles: NDArray[np.uint64], resolution: int) -> NDArray[np.float64]:
         """About how many cells each tile holds, (n_tiles,), without predicting any."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdm_core.errors import CorruptStoreError, NotWritableError
+from sdm_core.errors import CorruptStoreError, NotWritableError, StoreMismatchError
 from sdm_core.prediction.tiles import MissingTileError, TileStore
-from sdm_core.prediction.tiling.protocol import PredictorSpec, predictor_of
+from sdm_core.prediction.tiling.protocol import CellPredictor, PredictorSpec, predictor_of
 
 LOCKS_FOLDER = ".locks"
 _KIBIBYTE = 1024
@@ -37,7 +37,8 @@ def tile_one(spec: PredictorSpec, store: TileStore, tile: int) -> TileResult:
     Processes on one machine that ask for the same tile of a store on disk wait for the first of them. At
     other addresses two of them may do the same work twice, and write the same. On the CPU one thread works,
     so that the content does not depend on how many processes there are.
-    Raises subclasses of `FlorascopeError`: the model's, the covariates', `NotWritableError`.
+    Raises subclasses of `FlorascopeError`: the model's, the covariates', `NotWritableError`, and
+    `StoreMismatchError` where the store is of other inputs than the model at hand.
     """
     started = time.perf_counter()
     with tile_lock(store, tile):
@@ -47,7 +48,7 @@ def tile_one(spec: PredictorSpec, store: TileStore, tile: int) -> TileResult:
             from sdm_core.prediction.forward import one_thread
 
             with one_thread():
-                content = predictor_of(spec).tile(tile, store.grid.resolution)
+                content = _predictor_for(spec, store).tile(tile, store.grid.resolution)
             store.write_tile(tile, content)
             n_cells = len(content.cells)
     return TileResult(tile, n_cells, computed, time.perf_counter() - started, peak_bytes())
@@ -84,6 +85,16 @@ def tile_lock(store: TileStore, tile: int) -> Iterator[None]:
 def peak_bytes() -> int:
     """Largest memory this process has held, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTE
+
+
+def _predictor_for(spec: PredictorSpec, store: TileStore) -> CellPredictor:
+    """The predictor whose inputs are those of the store; loaded anew where the model has changed."""
+    try:
+        predictor_of(spec).check(store.grid.inputs)
+    except StoreMismatchError:
+        predictor_of.cache_clear()
+        predictor_of(spec).check(store.grid.inputs)
+    return predictor_of(spec)
 
 
 def _whole(store: TileStore, tile: int) -> int | None:
