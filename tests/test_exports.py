@@ -27,7 +27,7 @@ from matplotlib import colormaps
 from sdm_core import config, exports, regions
 from sdm_core.__main__ import main
 from sdm_core.errors import ExportError, NoDataInRegionError, UnknownSpeciesError
-from sdm_core.exports import PixelSpec, cells, grid, grids, layers, rasters, writing
+from sdm_core.exports import PixelSpec, cells, grid, grids, layers, pixels, rasters, writing
 from sdm_core.registry import Atlas
 
 #: Code, and pixels smaller than a tenth of a cell in its unit; the last one turns the map by its own centre.
@@ -203,9 +203,9 @@ def test_bounds_are_widened_to_whole_pixels(simulated_atlas, beech, tmp_path):
 
 
 def test_how_the_work_is_cut_up_does_not_change_the_file(simulated_atlas, beech, tmp_path, monkeypatch):
-    spec = PixelSpec("EPSG:3035", 400)
+    spec = PixelSpec("EPSG:3035", 1000)
     whole = exports.write_cog(tmp_path / "whole.tif", simulated_atlas, beech, spec)
-    monkeypatch.setattr(grid, "_PIXELS_AT_ONCE", 1500)
+    monkeypatch.setattr(pixels, "_PIXELS_AT_ONCE", 900)
     monkeypatch.setattr(grid, "BLOCK", 64)
     pieces = exports.write_cog(tmp_path / "pieces.tif", simulated_atlas, beech, spec)
     with rasterio.open(whole) as one, rasterio.open(pieces) as other:
@@ -505,7 +505,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_written(
     simulated_atlas, beech, tmp_path, monkeypatch
 ):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(grid.shutil, "disk_usage", lambda _path: usage._replace(free=1000))
+    monkeypatch.setattr(pixels.shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     with pytest.raises(ExportError, match=r"pixels need up to .* of disk .* and 0\.0 GB are free"):
         exports.write_cog(tmp_path / "a.tif", simulated_atlas, beech)
     assert list(tmp_path.iterdir()) == []

@@ -1,15 +1,11 @@
-"""A grid of pixels in any coordinate system, and the cell of the atlas that each pixel's centre lies in."""
+"""Grids of square pixels in any coordinate system."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,13 +41,10 @@ PIXEL_SIZES_M = tuple(
 MAX_DEFAULT_PIXELS = 50_000_000
 #: Rows handled at once when files are written; also the side of their blocks.
 BLOCK = 512
-_PIXELS_AT_ONCE = 1 << 20
 _SAMPLE_CELLS = 2000
 _DEGREES_TO_KM = 111.2
 #: Largest distance in degrees between a place and where it lands there and back.
 _ROUND_TRIP_DEG = 1e-4
-#: Bytes on disk a pixel needs at most besides the index of its cell: two copies of a float32.
-_BYTES_PER_PIXEL = 12
 
 
 @dataclass(frozen=True)
@@ -241,7 +234,7 @@ def _centres_on_map(
     wrong = ~(away.max(axis=1) <= _ROUND_TRIP_DEG)
     if wrong.any():
         raise ExportError(
-            f"A map in {name_of(crs)} does not reach {int(wrong.sum()):,} of {len(lonlat):,} cells (the first "
+            f"A map in {name_of(crs)} does not reach {int(wrong.sum()):,} of {len(lonlat):,} cells (one "
             f"near {regions.format_lonlat(*map(float, lonlat[int(np.argmax(wrong))]))}); choose a coordinate "
             "system made for the whole area, or a smaller region."
         )
@@ -279,52 +272,3 @@ def _default_pixel(
         if size >= 0.75 * wanted and (extent[0] / size + 2) * (extent[1] / size + 2) <= max_pixels:
             return size
     return sizes[-1]
-
-
-def rows_of_pixels(
-    grid: Grid,
-    cells: NDArray[np.uint64],
-    resolution: int,
-    window: slice,
-    to_lonlat: pyproj.Transformer | None = None,
-) -> NDArray[np.int32]:
-    """Row in `cells` (ascending) of the cell each pixel's centre lies in (window's rows, width); −1 none."""
-    transformer = to_lonlat or pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    x, y = np.meshgrid(grid.x, grid.y[window])
-    longitude, latitude = (part.ravel() for part in transformer.transform(x, y))
-    on_earth = np.isfinite(longitude) & np.isfinite(latitude) & (np.abs(latitude) <= 90.0)
-    found = np.full(x.size, -1, dtype=np.int32)
-    inside = np.flatnonzero(on_earth)
-    if len(inside):
-        pixel_cells = regions.lonlat_to_cells(longitude[inside], latitude[inside], resolution)
-        places = np.minimum(np.searchsorted(cells, pixel_cells), len(cells) - 1)
-        found[inside] = np.where(cells[places] == pixel_cells, places, -1)
-    return found.reshape(x.shape)
-
-
-@contextlib.contextmanager
-def pixel_index(
-    grid: Grid, cells: NDArray[np.uint64], resolution: int, beside: Path
-) -> Iterator[NDArray[np.int32]]:
-    """`rows_of_pixels` of the whole grid, worked out once for all layers: int32 (height, width).
-
-    It lies in a file in the folder `beside`, mapped into memory, for as long as the block runs.
-    Raises `ExportError` when the disk has no room for it and what is written from it.
-    """
-    needed = grid.n_pixels * _BYTES_PER_PIXEL
-    free = shutil.disk_usage(beside).free
-    if needed > free:
-        raise ExportError(
-            f"{grid.n_pixels:,} pixels need up to {needed / 1e9:,.1f} GB of disk while they are written, and "
-            f"{free / 1e9:,.1f} GB are free; choose larger pixels, a smaller region or another disk."
-        )
-    to_lonlat = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    step = max(1, _PIXELS_AT_ONCE // grid.width)
-    ascending = np.asarray(cells)
-    with tempfile.TemporaryDirectory(prefix=".pixels-", dir=beside) as scratch:
-        path = Path(scratch) / "rows.i4"
-        with path.open("wb") as file:
-            for top in range(0, grid.height, step):
-                window = slice(top, min(top + step, grid.height))
-                file.write(rows_of_pixels(grid, ascending, resolution, window, to_lonlat).data)
-        yield np.memmap(path, dtype=np.int32, mode="r", shape=(grid.height, grid.width))

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from sdm_core import regions
 from sdm_core.errors import ExportError
-from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid, pixel_index
+from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import PROBABILITY_UNIT, Layer, Packed, pack
 from sdm_core.exports.metadata import atlas_tags, grain_sentence, meaning
+from sdm_core.exports.pixels import pixel_index
 from sdm_core.exports.rasters import cells_of, writable_folder
 from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas

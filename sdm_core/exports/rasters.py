@@ -19,9 +19,10 @@ from rasterio.windows import Window
 from sdm_core import regions
 from sdm_core.colours import ramp_colours
 from sdm_core.errors import ExportError
-from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid, pixel_index
+from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import NODATA_BYTE, PROBABILITY_STEP, Layer, Packed, pack
 from sdm_core.exports.metadata import layer_tags
+from sdm_core.exports.pixels import pixel_index
 from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas
 
@@ -113,7 +114,7 @@ def cells_of(
     store = atlas.store
     if region is None:
         return None, np.asarray(store.cells), np.asarray(store.lonlat)
-    rows, _ = regions.select_rows(region, store.lonlat, store.resolution, store.cells)
+    rows = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha).rows
     return rows, np.asarray(store.cells)[rows], np.asarray(store.lonlat)[rows]
 
 
