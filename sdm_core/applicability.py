@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from sdm_core.indicators import RegionSummary, StoreLike
@@ -221,6 +221,7 @@ def assess_trust(
     rows: NDArray[np.int64],
     summary: RegionSummary,
     card: Mapping[str, Any] | None = None,
+    hectares: ArrayLike | None = None,
 ) -> Trust:
     """Grade from A to D of how well supported a region's numbers are, with its reasons.
 
@@ -229,19 +230,21 @@ def assess_trust(
         rows: rows of its cells inside the region.
         summary: the region's numbers, from `indicators.summarise_region`.
         card: model card of the atlas, for the model's skill on held-out blocks.
+        hectares: area each row counts with, in the order of ascending rows; by default its whole area.
 
     Returns:
         The grade, the criterion that decided it, all criteria and the effort behind them.
     """
     selected = np.unique(np.asarray(rows, dtype=np.int64))
-    effort = observed_effort(store, selected)
+    weights = np.asarray(store.area_ha)[selected] if hectares is None else np.asarray(hectares)
+    effort = observed_effort(store, selected, weights)
     skill, species_words = model_skill(store.species, summary.species_table, card or {})
     values = {
         "near_records": 100.0 - effort.far_percent if effort else math.nan,
         "record_density": effort.records_per_100_km2 if effort else math.nan,
         "recorded_species": _recorded_share(summary.species_table),
         "model_skill": skill,
-        "applicability": _applicable_share(store, selected),
+        "applicability": _applicable_share(store, selected, weights),
     }
     criteria = tuple(_criterion(name, value, species_words) for name, value in values.items())
     known = [criterion for criterion in criteria if criterion.grade != "–"]
@@ -271,7 +274,9 @@ def _criterion(name: str, value: float, species_words: str) -> Criterion:
     return Criterion(name, value, grade_of(name, value), sentence)
 
 
-def observed_effort(store: StoreLike, rows: NDArray[np.int64]) -> Effort | None:
+def observed_effort(
+    store: StoreLike, rows: NDArray[np.int64], hectares: NDArray | None = None
+) -> Effort | None:
     """What has been recorded in and around the cells; None where the atlas ships no records.
 
     Distances are between centres of coarse cells, so "within 25 km" is right to about ten kilometres.
@@ -279,6 +284,7 @@ def observed_effort(store: StoreLike, rows: NDArray[np.int64]) -> Effort | None:
     Args:
         store: predictions of an atlas, with `observed` (coarse cell, n_records, n_sites).
         rows: rows of its cells inside the region, ascending.
+        hectares: area each row counts with; by default its whole area.
     """
     observed = store.observed
     if observed is None or not len(observed):
@@ -297,7 +303,7 @@ def observed_effort(store: StoreLike, rows: NDArray[np.int64]) -> Effort | None:
     has_records = n_records > 0
     far = np.isinf(cKDTree(points[has_records]).query(region_points, distance_upper_bound=reach)[0])
     around = ~inside & np.isfinite(cKDTree(region_points).query(points, distance_upper_bound=reach)[0])
-    hectares = np.asarray(store.area_ha)[rows].astype(np.float64)
+    weights = np.asarray(store.area_ha)[rows] if hectares is None else hectares
     species_seen = None
     by_species = getattr(store, "observed_by_species", None)
     if by_species is not None and len(by_species):
@@ -309,7 +315,7 @@ def observed_effort(store: StoreLike, rows: NDArray[np.int64]) -> Effort | None:
         n_sites=int(observed.loc[inside, "n_sites"].sum()) if "n_sites" in observed else None,
         area_km2=float(cell_area_km2(parents).sum()),
         n_records_around=int(n_records[around].sum()),
-        far_percent=float(100.0 * hectares[far[parent_of]].sum() / hectares.sum()),
+        far_percent=float(100.0 * weights[far[parent_of]].sum() / weights.sum()),
         n_species=species_seen,
     )
 
@@ -372,10 +378,9 @@ def _recorded_share(table: pd.DataFrame) -> float:
     return float(100.0 * (present["records_nearby"] > 0).mean()) if len(present) else math.nan
 
 
-def _applicable_share(store: StoreLike, rows: NDArray[np.int64]) -> float:
+def _applicable_share(store: StoreLike, rows: NDArray[np.int64], hectares: NDArray) -> float:
     """Share of the area inside the model's experience, %, from the atlas' layer; NaN without one."""
     if "applicability" not in getattr(store, "layer_names", ()):
         return math.nan
     inside = np.asarray(store.layer("applicability"))[rows].astype(np.float64)
-    hectares = np.asarray(store.area_ha)[rows].astype(np.float64)
     return float(100.0 * (hectares @ np.nan_to_num(inside)) / hectares.sum())

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from sdm_core import applicability, indicators
-from sdm_core.regions import region_from_point, select_rows
+from sdm_core.regions import region_from_point, select_cells
 from tests import make_store
 
 
@@ -25,7 +25,7 @@ def store(simulated_atlas):
 @pytest.fixture(scope="module")
 def rows(store):
     region = region_from_point(0.9, 42.6, 20.0, "Twenty kilometres")
-    return select_rows(region, store.lonlat, store.resolution, store.cells)[0]
+    return select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha).rows
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,10 @@ def test_records_around_and_far_area_follow_great_circle_distances(store, rows):
     hectares = store.area_ha[rows].astype(float)
     assert effort.n_records_around == around > 0
     assert effort.far_percent == pytest.approx(100 * hectares[far].sum() / hectares.sum())
+    parts = hectares * np.linspace(0.1, 1, len(rows))  # cells partly inside the region
+    effort = applicability.observed_effort(with_observed(store, seen), rows, parts)
+    assert effort.far_percent == pytest.approx(100 * parts[far].sum() / parts.sum())
+    assert abs(effort.far_percent - 100 * hectares[far].sum() / hectares.sum()) > 0.1
 
 
 def test_region_far_from_any_record_is_all_far(store, rows):

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from sdm_core import assemblages, diversity, indicators
-from sdm_core.errors import NoDataInRegionError, RuleError
+from sdm_core.errors import NoDataInRegionError, RegionError, RuleError
 from sdm_core.prediction import NO_SPECIES_CUT, decode
-from sdm_core.regions import region_from_point, select_rows
+from sdm_core.regions import CONTAINMENT_RULES, region_from_point, select_cells
 
 RULES = [
     ("sse", {}, assemblages.sse),
@@ -36,7 +36,7 @@ def region():
 
 @pytest.fixture(scope="module")
 def rows(store, region):
-    return select_rows(region, store.lonlat, store.resolution, store.cells)[0]
+    return select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha).rows
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,39 @@ def test_area_is_that_of_the_outline_and_cells_are_counted_apart(summary, region
     assert summary.value("area_km2") == pytest.approx(math.pi * 20**2, rel=0.01)
     assert summary.n_cells == len(rows)
     assert summary.value("cell_area_km2") == pytest.approx(store.area_ha[rows].sum() / 100)
+
+
+def test_cells_partly_inside_weigh_with_that_part(store, rows, region, probability):
+    p, _ = probability
+    chosen = select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha, "area_weighted")
+    found = indicators.summarise_region(
+        store, chosen.rows, region, hectares=chosen.hectares, containment=chosen.rule
+    )
+    p, hectares = decode(store.codes[chosen.rows]), chosen.hectares
+    assert len(chosen.rows) > len(rows) and (hectares < store.area_ha[chosen.rows]).any()
+    assert found.value("cell_area_km2") == pytest.approx(region.area_km2, rel=1e-3)
+    q = hectares @ p
+    assert found.value("alpha_expected") == pytest.approx((q / hectares.sum()).sum())
+    assert found.value("shannon") == pytest.approx(diversity.shannon(q))
+    assert found.value("gamma_lower") == pytest.approx(p.max(axis=0).sum())
+    counts = assemblages.sse(p).sum(axis=1)
+    assert found.value("alpha") == pytest.approx(hectares @ counts / hectares.sum())
+    assert found.value("cell_shannon") == pytest.approx(hectares @ diversity.shannon(p) / hectares.sum())
+    area = found.species_table.set_index("species_id")["expected_area_km2"]
+    np.testing.assert_allclose(area, q[area.index] / 100)
+    assert found.to_dict()["containment"] == {
+        "name": "area_weighted",
+        "text": CONTAINMENT_RULES["area_weighted"],
+    }
+
+
+def test_areas_that_do_not_fit_the_rows_are_refused(store):
+    with pytest.raises(ValueError, match="one for each of 2 rows"):
+        indicators.summarise_region(store, [3, 5], hectares=[10.0])
+    with pytest.raises(ValueError, match="must be ascending"):
+        indicators.summarise_region(store, [5, 3], hectares=[10.0, 20.0])
+    with pytest.raises(RegionError, match='containment rule is "touch", expected one of centre'):
+        indicators.summarise_region(store, [3, 5], containment="touch")
 
 
 def test_richness_of_a_cell_drawn_at_random_agrees_with_simulated_cells(summary, probability):

@@ -22,7 +22,7 @@ from sdm_core.regions import (
     region_from_geometry,
     region_from_place,
     region_from_point,
-    select_rows,
+    select_cells,
     strings_to_cells,
 )
 
@@ -137,8 +137,8 @@ def atlas():
 
 def choose(atlas, region):
     cells, lonlat = atlas
-    rows, notes = select_rows(region, lonlat, 6, cells)
-    return rows, notes
+    chosen = select_cells(region, lonlat, 6, cells, cell_area_km2(cells) * 100)
+    return chosen.rows, chosen.notes
 
 
 def test_rows_are_the_cells_whose_centre_lies_inside(atlas):
@@ -210,8 +210,8 @@ def test_a_region_on_land_without_predictions_is_told_so(atlas):
 def test_a_region_over_the_date_line_selects_on_both_sides():
     region = region_from_geometry(shapely.box(175, -20, 185, -15))
     cells = np.sort(lonlat_to_cells([176, 179.5, -179.5, -176, 0, 170], [-17] * 6, 6))
-    rows, _ = select_rows(region, cells_to_lonlat(cells), 6, cells)
-    assert len(rows) == 4
+    chosen = select_cells(region, cells_to_lonlat(cells), 6, cells, np.full(6, 3600))
+    assert len(chosen.rows) == 4
 
 
 def test_selecting_changes_nothing_it_was_given(atlas):

@@ -6,6 +6,7 @@ import base64
 import builtins
 import dataclasses
 import hashlib
+import html
 import io
 import json
 import re
@@ -284,8 +285,9 @@ def page(report: Path) -> str:
 
 @pytest.fixture(scope="module")
 def summary(atlas: Atlas, region: regions.Region):
-    rows, notes = regions.select_rows(region, atlas.store.lonlat, atlas.store.resolution, atlas.store.cells)
-    return summarise_region(atlas.store, rows, region=region, notes=notes)
+    store = atlas.store
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    return summarise_region(store, chosen.rows, region=region, notes=chosen.notes)
 
 
 class Page(HTMLParser):
@@ -474,6 +476,46 @@ def test_command_of_the_methods_section_makes_the_same_numbers(report, atlas, tm
     first = json.loads((report / "indicators.json").read_text(encoding="utf-8"))
     assert again["indicators"] == first["indicators"]
     assert (tmp_path / "species.csv").read_bytes() == (report / "species.csv").read_bytes()
+
+
+@pytest.mark.parametrize("containment", ["intersect", "area_weighted"])
+def test_report_says_which_cells_it_counts_and_its_files_agree(atlas, region, tmp_path, containment):
+    build_report(
+        atlas, region, tmp_path, formats=("html", "json", "geojson", "geoparquet"), containment=containment
+    )
+    indicators = json.loads((tmp_path / "indicators.json").read_text(encoding="utf-8"))
+    assert indicators["containment"] == {
+        "name": containment,
+        "text": regions.CONTAINMENT_RULES[containment],
+    }
+    area = json.loads((tmp_path / "area.geojson").read_text(encoding="utf-8"))
+    assert area["properties"]["containment"] == containment
+    cells = gpd.read_parquet(tmp_path / "cells.geoparquet")
+    counted = indicators["indicators"]["cell_area_km2"]["value"]
+    assert cells["area_km2"].sum() == pytest.approx(counted)
+    if containment == "area_weighted":
+        assert counted == pytest.approx(region.area_km2, rel=2e-3)
+    else:
+        assert counted > 1.05 * region.area_km2
+    said = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert regions.CONTAINMENT_RULES[containment] in said
+    assert f"--containment {containment}" in said
+
+
+def test_snippet_of_the_methods_section_prints_the_numbers_of_the_report(
+    atlas, region, tmp_path, monkeypatch, capsys
+):
+    build_report(atlas, region, tmp_path, formats=("html", "json", "geojson"), containment="area_weighted")
+    said = (tmp_path / "report.html").read_text(encoding="utf-8")
+    start = said.index("from pathlib import Path")
+    snippet = html.unescape(said[start : said.index("</", start)])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sdm_core.registry.open_atlas", lambda name: atlas)
+    exec(compile(snippet, "snippet", "exec"), {})
+    values = json.loads((tmp_path / "indicators.json").read_text(encoding="utf-8"))["indicators"]
+    printed = [float(word) for word in capsys.readouterr().out.split()]
+    expected = [values[name]["value"] for name in ("alpha_expected", "gamma", "shannon")]
+    assert printed == pytest.approx(expected)
 
 
 def test_flags_carry_their_source_and_date(page):

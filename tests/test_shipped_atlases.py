@@ -55,7 +55,7 @@ def test_beech_and_fir_live_in_the_pyrenees_and_not_in_almeria(atlas: Atlas, pla
     mean = {}
     for name in (place, "Almería"):
         area = regions.region_from_place(name)
-        rows, _ = regions.select_rows(area, store.lonlat, store.resolution, store.cells)
+        rows = regions.select_cells(area, store.lonlat, store.resolution, store.cells, store.area_ha).rows
         mean[name] = store.probabilities(np.asarray(rows))[:, known.index(species)].mean()
     assert mean[place] > 0.3 and mean["Almería"] < 0.02
     assert summarise_region(store, rows, region=area)["gamma"].value > 0

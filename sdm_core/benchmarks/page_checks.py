@@ -94,8 +94,8 @@ def check_cards(
     Raises `UnequalResultsError`.
     """
     store = atlas.store
-    rows, _ = regions.select_rows(place, store.lonlat, store.resolution, store.cells)
-    summary = indicators.summarise_region(store, rows, region=place, rule=rule, **(options or {}))
+    chosen = regions.select_cells(place, store.lonlat, store.resolution, store.cells, store.area_ha)
+    summary = indicators.summarise_region(store, chosen.rows, region=place, rule=rule, **(options or {}))
     for position, name in ((1, "gamma"), (2, "shannon")):
         expected = summary[name].shown
         if len(shown) <= position or shown[position].strip() != expected:

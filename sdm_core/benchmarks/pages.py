@@ -288,7 +288,7 @@ def _places(atlas: Atlas, number: int) -> list[Region]:
     for name in names:
         place = regions.region_from_place(name)
         with suppress(NoDataInRegionError):
-            regions.select_rows(place, store.lonlat, store.resolution, store.cells)
+            regions.select_cells(place, store.lonlat, store.resolution, store.cells, store.area_ha)
             found.append(place)
         if len(found) == number:
             break

@@ -14,7 +14,7 @@ from sdm_core import config, diversity, taxa
 from sdm_core.errors import NoDataInRegionError
 from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
 from sdm_core.indicators.summary import SPECIES_COLUMNS, Indicator, RegionSummary, SpeciesGroup
-from sdm_core.regions import Region, cells_to_parents
+from sdm_core.regions import DEFAULT_CONTAINMENT, Region, cells_to_parents, check_containment
 
 HECTARES_PER_KM2 = 100
 #: Share of the distribution inside every interval.
@@ -29,16 +29,22 @@ def summarise_region(
     region: Region | None = None,
     rule: str = config.DEFAULT_RULE,
     notes: tuple[str, ...] = (),
+    hectares: ArrayLike | None = None,
+    containment: str = DEFAULT_CONTAINMENT,
     **options: Any,
 ) -> RegionSummary:
     """Everything a page or a report says about a region.
 
     Args:
         store: predictions of an atlas.
-        rows: rows of its cells inside the region, from `regions.select_rows`.
+        rows: rows of its cells inside the region, from `regions.select_cells`.
         region: the outline, for its name and area; without it the area is unknown.
         rule: how probabilities become species sets: "sse", "threshold", "top_k", "average_k" or "max_exp".
         notes: what the selection of cells had to say.
+        hectares: area each row counts with, in the order of ascending rows, where cells are only partly
+            inside; by default the whole area of each. Every mean and sum over cells weighs with it; the
+            number of species of a set or a cell does not depend on how much of a cell is inside.
+        containment: rule of `regions.CONTAINMENT_RULES` the rows were chosen by.
         **options: of the rule: `t` (threshold, one or per species); `k` (top_k and
             average_k); `score` (max_exp).
 
@@ -48,18 +54,27 @@ def summarise_region(
     Raises:
         NoDataInRegionError: no rows.
         RuleError: an unknown rule or option, or a value the rule does not define.
+        RegionError: an unknown rule of containment.
+        ValueError: hectares that are not one for each of the rows, ascending and each once.
     """
     options = rule_options(rule, options)
+    check_containment(containment)
     selected = np.asarray(rows, dtype=np.int64)
     if not np.all(np.diff(selected) > 0):
+        if hectares is not None:
+            raise ValueError("rows with an area of their own must be ascending, each once")
         selected = np.unique(selected)
     if not selected.size:
         raise NoDataInRegionError(
             f"The region holds no cell of the atlas {store.name}; choose one on the land it covers."
         )
-    sums = store.region_sums(selected)
+    whole = np.asarray(store.area_ha)[selected].astype(np.float64)
+    weights = whole if hectares is None else np.asarray(hectares, dtype=np.float64)
+    if weights.shape != selected.shape:
+        raise ValueError(f"hectares must be one for each of {len(selected)} rows; found {weights.shape}")
+    in_parts = not np.array_equal(weights, whole)
+    sums = store.region_sums(selected, weights) if in_parts else store.region_sums(selected)
     counts = set_counts(store, selected, rule, options)
-    hectares = np.asarray(store.area_ha)[selected].astype(np.float64)
     species = _species_table(store, selected, sums, counts)
     return RegionSummary(
         atlas=store.name,
@@ -74,9 +89,10 @@ def summarise_region(
         rule=rule,
         rule_options=options,
         rule_text=rule_text(rule, options),
-        indicators=_indicators(store, selected, region, sums, counts, hectares),
+        containment=containment,
+        indicators=_indicators(store, selected, region, sums, counts, weights),
         groups=_groups(store.species, sums, counts),
-        percentiles={name: _percentile(store, selected, hectares, name) for name in ("richness", "shannon")},
+        percentiles={name: _percentile(store, selected, weights, name) for name in ("richness", "shannon")},
         species_table=species,
         notes=(*(region.notes if region is not None else ()), *notes),
     )
@@ -170,7 +186,9 @@ def _percentile(
     if not defined.any():
         return math.nan
     mean = inside[defined] @ weights[defined] / weights[defined].sum()
-    everywhere = np.asarray(store.area_ha).astype(np.float64)
+    whole = getattr(store, "whole", None) or store  # finer cells of one region compare with all of the atlas
+    values = np.asarray(whole.layer(layer), dtype=np.float64)
+    everywhere = np.asarray(whole.area_ha).astype(np.float64)
     known = np.isfinite(values)
     lower = known & (values < mean * (1 - 1e-9))  # equal but for rounding is not lower
     return float(100.0 * everywhere[lower].sum() / everywhere[known].sum())

@@ -70,7 +70,7 @@ class StoreLike(Protocol):
     def sse_cut(self) -> NDArray[np.uint16]: ...  # noqa: D102
     @property
     def observed(self) -> pd.DataFrame | None: ...  # noqa: D102
-    def region_sums(self, rows: ArrayLike) -> Any: ...  # noqa: D102
+    def region_sums(self, rows: ArrayLike, hectares: ArrayLike | None = None) -> Any: ...  # noqa: D102
     def rows_under(self, cell: int) -> NDArray[np.int64]: ...  # noqa: D102
     def probabilities(self, rows: ArrayLike) -> NDArray[np.float32]: ...  # noqa: D102
     def layer(self, name: str) -> NDArray: ...  # noqa: D102

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, IndicatorText
+from sdm_core.regions import CONTAINMENT_RULES, DEFAULT_CONTAINMENT
 
 #: Raised whenever a key of `RegionSummary.to_dict` changes its name or meaning.
 SUMMARY_FORMAT = 1
@@ -167,6 +168,7 @@ class RegionSummary:
         species_table: one row per species with any probability, widest expected area first; see
             `SPECIES_COLUMNS`.
         notes: what was done to the outline or the selection of cells.
+        containment: rule of `regions.CONTAINMENT_RULES` by which cells belong to the region.
     """
 
     atlas: str
@@ -186,6 +188,12 @@ class RegionSummary:
     percentiles: dict[str, float]
     species_table: pd.DataFrame
     notes: tuple[str, ...] = ()
+    containment: str = DEFAULT_CONTAINMENT
+
+    @property
+    def containment_text(self) -> str:
+        """Which cells are counted, and with how much of their area, in words."""
+        return CONTAINMENT_RULES[self.containment]
 
     def __getitem__(self, name: str) -> Indicator:
         """One indicator by name."""
@@ -234,6 +242,7 @@ class RegionSummary:
                 "options": {key: _json_option(option) for key, option in self.rule_options.items()},
                 "text": self.rule_text,
             },
+            "containment": {"name": self.containment, "text": self.containment_text},
             "indicators": {name: indicator.to_dict() for name, indicator in self.indicators.items()},
             "groups": {name: group.to_dict() for name, group in self.groups.items()},
             "percentiles": {

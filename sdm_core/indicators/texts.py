@@ -48,7 +48,8 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
     "cell_area_km2": IndicatorText(
         "Area of the cells",
         "km²",
-        "Summed area of the atlas cells whose centre lies in the region; every number below is about these.",
+        "Summed area of the atlas cells counted for the region (WGS84), of their parts inside where parts "
+        "count; every number below is about these.",
         "The atlas describes it with {n_cells} cells that cover {value} km².",
         digits=0,
     ),

@@ -40,6 +40,7 @@ def build_report(
     rule: str = config.DEFAULT_RULE,
     formats: Sequence[str] = FORMATS,
     *,
+    containment: str = regions.DEFAULT_CONTAINMENT,
     permalink: str = "",
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -58,6 +59,7 @@ def build_report(
             those edited since are kept under another name.
         rule: how probabilities become species sets, one of `indicators.RULES`.
         formats: some of `FORMATS`.
+        containment: which cells belong to the region, one of `regions.CONTAINMENT_RULES`.
         permalink: web address that opens this region again, shown in the report.
         created: moment shown in the report; now in UTC by default.
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
@@ -69,6 +71,7 @@ def build_report(
 
     Raises:
         RuleError: an unknown rule or option.
+        RegionError: an unknown rule of containment.
         NoDataInRegionError: the region holds no cell of the atlas.
         ReportError: an unknown format, a folder that cannot be written, a full disk, or a PDF as the only
             format when its libraries are missing.
@@ -76,12 +79,23 @@ def build_report(
     wanted = _checked_formats(formats)
     rule_options(rule, options)
     store = atlas.store
-    rows, notes = regions.select_rows(region, store.lonlat, store.resolution, store.cells)
-    summary = summarise_region(store, rows, region=region, rule=rule, notes=notes, **options)
+    chosen = regions.select_cells(
+        region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
+    )
+    summary = summarise_region(
+        store,
+        chosen.rows,
+        region=region,
+        rule=rule,
+        notes=chosen.notes,
+        hectares=chosen.hectares,
+        containment=containment,
+        **options,
+    )
     moment = (created or datetime.now(UTC)).replace(microsecond=0)
     names = [name for form in wanted for name in FORMAT_FILES[form]] + [folder.MANIFEST_NAME]
-    trust = assess_trust(store, rows, summary, atlas.card)
-    facts = content.ReportFacts(atlas, region, rows, summary, trust, moment, permalink, names)
+    trust = assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
+    facts = content.ReportFacts(atlas, region, chosen, summary, trust, moment, permalink, names)
     with folder.staged_folder(out, [name for group in FORMAT_FILES.values() for name in group]) as fresh:
         _write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
@@ -109,7 +123,7 @@ def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
 def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) -> None:
     """Every file but the pages."""
-    summary, store, rows = facts.summary, facts.atlas.store, facts.rows
+    summary, store, rows = facts.summary, facts.atlas.store, facts.chosen.rows
     if "csv" in wanted:
         files.write_species(fresh / "species.csv", summary.species_table)
         files.write_habitats(fresh / "habitats.csv")
@@ -126,7 +140,7 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
             fresh / "cells.geoparquet",
             np.asarray(store.cells)[rows],
             np.asarray(store.lonlat)[rows],
-            np.asarray(store.area_ha)[rows],
+            facts.chosen.hectares,
             {name: values for name, (values, _) in layers.items()},
             description=exports.atlas_tags(facts.atlas),
         )
@@ -160,7 +174,7 @@ def _write_pages(
     drawn = drawings.draw_all(
         facts.atlas.store,
         facts.region,
-        facts.rows,
+        facts.chosen.rows,
         credit=content.credit_line(facts),
         mean_richness=summary.value("alpha_expected"),
         top_species=content.top_species(summary, drawings.N_BARS),
@@ -201,6 +215,7 @@ def _atlas_tags(summary: RegionSummary) -> dict[str, Any]:
         "atlas": summary.atlas,
         "atlas_version": summary.atlas_version,
         "rule": summary.rule,
+        "containment": summary.containment,
         "n_cells": summary.n_cells,
     }
 

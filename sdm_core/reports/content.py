@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from sdm_core import config, regions
 from sdm_core.applicability import METHOD, Trust
@@ -29,19 +28,20 @@ N_TABLE_SPECIES = 30
 LEAST_MEAN_PROBABILITY = 0.05
 N_COUNTRIES = 8
 _CELL_AREA_FIGURES = 2
+_HECTARES_PER_KM2 = 100
 
 
 @dataclass(frozen=True)
 class ReportFacts:
     """Everything a report is made of.
 
-    `rows` of the store inside the region; `files` names of the files written beside the page; `command`
-    what writes the same numbers again.
+    `chosen` cells of the store inside the region; `files` names of the files written beside the page;
+    `command` what writes the same numbers again.
     """
 
     atlas: Any
     region: regions.Region
-    rows: NDArray[np.int64]
+    chosen: regions.Selection
     summary: RegionSummary
     trust: Trust
     created: datetime
@@ -157,9 +157,14 @@ def reproduce_command(facts: ReportFacts) -> str:
     options = "".join(
         f" --{name} {value}" for name, value in facts.summary.rule_options.items() if np.ndim(value) == 0
     )
+    containment = (
+        ""
+        if facts.summary.containment == regions.DEFAULT_CONTAINMENT
+        else f" --containment {facts.summary.containment}"
+    )
     return (
         f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
-        f"--rule {facts.summary.rule}{options}"
+        f"--rule {facts.summary.rule}{options}{containment}"
     )
 
 
@@ -177,8 +182,11 @@ def reproduce_snippet(facts: ReportFacts) -> str:
             "",
             f'store = open_atlas("{facts.atlas.name}").store  # version {facts.summary.atlas_version}',
             'region = regions.read_region(Path("area.geojson"))',
-            "rows, notes = regions.select_rows(region, store.lonlat, store.resolution, store.cells)",
-            f'summary = summarise_region(store, rows, region, rule="{facts.summary.rule}"{options})',
+            f'containment = "{facts.summary.containment}"',
+            "grid = (store.lonlat, store.resolution, store.cells, store.area_ha)",
+            "chosen = regions.select_cells(region, *grid, containment)",
+            f'summary = summarise_region(store, chosen.rows, region, rule="{facts.summary.rule}"{options},',
+            "    notes=chosen.notes, hectares=chosen.hectares, containment=containment)",
             'print(summary.value("alpha_expected"), summary.value("gamma"), summary.value("shannon"))',
         ]
     )
@@ -301,7 +309,7 @@ def _area_facts(facts: ReportFacts) -> list[dict[str, str]]:
     held = [f"{name} ({text.percent(share)})" for name, share in found[:N_COUNTRIES]]
     if len(found) > N_COUNTRIES:
         held.append(f"{len(found) - N_COUNTRIES} more")
-    mean_cell = summary.value("cell_area_km2") / summary.n_cells
+    mean_cell = float(np.mean(facts.atlas.store.area_ha[facts.chosen.rows])) / _HECTARES_PER_KM2
     return [
         _row("Name", region.name),
         _row("Area of the outline", text.area(region.area_km2), "geodesic, WGS84"),
@@ -313,8 +321,10 @@ def _area_facts(facts: ReportFacts) -> list[dict[str, str]]:
         ),
         _row(
             "How cells were chosen",
-            "cells whose centre lies inside the outline",
-            "an outline too small to hold a centre takes the cell it overlaps most",
+            summary.containment_text,
+            "an outline too small to hold a centre takes the cell it overlaps most"
+            if summary.containment == regions.DEFAULT_CONTAINMENT
+            else "",
         ),
         _row("Countries", text.listed(held) if held else "none on the shipped map"),
         _row(

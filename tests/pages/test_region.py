@@ -30,8 +30,11 @@ def link_to(geometry: dict) -> str:
 
 def engine_summary(atlas, geometry: dict = MIDDLE, rule: str = "sse", **options):
     region = regions.decode_region_link(link_to(geometry))
-    rows, notes = regions.select_rows(region, atlas.store.lonlat, atlas.store.resolution, atlas.store.cells)
-    return indicators.summarise_region(atlas.store, rows, region=region, rule=rule, notes=notes, **options)
+    store = atlas.store
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    return indicators.summarise_region(
+        store, chosen.rows, region=region, rule=rule, notes=chosen.notes, **options
+    )
 
 
 def number(app, name: str) -> str:
