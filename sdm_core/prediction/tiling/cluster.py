@@ -6,7 +6,9 @@ with it is not. So a task may run twice, and a lost scheduler costs the tiles in
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import distributed
+from distributed.comm.addressing import parse_address, parse_host_port
 from distributed.scheduler import KilledWorker
 
 from sdm_core.errors import CorruptStoreError, FlorascopeError
@@ -65,12 +68,14 @@ class ClusterRun:
         tile that cannot be predicted; what the model or the store raise in a worker is raised here.
         """
         if self.scheduler is not None:
-            yield from self._through_restarts(tiles)
+            with _quietly():
+                yield from self._through_restarts(tiles)
             return
         settings = {"distributed.scheduler.allowed-failures": _MOST_DEATHS}
         import dask
 
         with (
+            _quietly(),
             dask.config.set(settings),
             distributed.LocalCluster(
                 n_workers=self.workers,
@@ -109,6 +114,8 @@ class ClusterRun:
         started = time.monotonic()
         while True:
             try:
+                if self.scheduler is not None:
+                    _check_listening(self.scheduler)
                 return distributed.Client(
                     cluster if cluster is not None else self.scheduler,
                     timeout=_CONNECT_SECONDS,
@@ -203,10 +210,34 @@ class ClusterRun:
 def count_workers(scheduler: str) -> int:
     """Number of workers of a running cluster; raises `TilingError` when no scheduler answers."""
     try:
-        with distributed.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False) as client:
+        _check_listening(scheduler)
+        with (
+            _quietly(),
+            distributed.Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False) as client,
+        ):
             return len(client.nthreads())
     except (OSError, ValueError, TimeoutError) as error:
         raise TilingError(_no_scheduler(scheduler, error)) from error
+
+
+def _check_listening(address: str) -> None:
+    """Raise `OSError` or `ValueError` where nothing listens: a client that fails leaves more behind."""
+    protocol, host_port = parse_address(address, strict=True) if "://" in address else ("tcp", address)
+    if protocol in ("tcp", "tls"):
+        host, port = parse_host_port(host_port)
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without distributed's running commentary, which it would mix with ours."""
+    theirs = logging.getLogger("distributed")
+    before = theirs.level
+    theirs.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        theirs.setLevel(before)
 
 
 def _no_scheduler(scheduler: str | None, error: object) -> str:

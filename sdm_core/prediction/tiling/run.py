@@ -35,9 +35,13 @@ class Progress:
     n_cells: int = 0
     peak_bytes: int = 0
     started: float = field(default_factory=time.perf_counter)
+    #: When the first tile was there, and its cells: before it, processes start and covariates are read.
+    first: tuple[float, int] | None = None
 
     def add(self, result: TileResult) -> None:
         """Count a tile."""
+        if self.first is None and result.computed:
+            self.first = (time.perf_counter(), result.n_cells)
         self.n_done += 1
         self.n_computed += result.computed
         self.n_cells += result.n_cells if result.computed else 0
@@ -55,13 +59,14 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """About how long it will still take; None before the first tile with cells."""
-        if not self.n_cells:
+        """About how long it will still take, by the tiles after the first; None before there are any."""
+        if self.first is None or self.n_done < 2:
             return None
-        if self.expected_cells:
-            return max(0.0, self.expected_cells - self.n_cells) / self.cells_per_second
-        left = self.n_tiles - self.n_done_before - self.n_done
-        return self.seconds / max(self.n_done, 1) * left
+        seconds = time.perf_counter() - self.first[0]
+        cells = self.n_cells - self.first[1]
+        if self.expected_cells and cells:
+            return max(0.0, self.expected_cells - self.n_cells) * seconds / cells
+        return seconds / (self.n_done - 1) * (self.n_tiles - self.n_done_before - self.n_done)
 
 
 OnProgress = Callable[[Progress], None]
