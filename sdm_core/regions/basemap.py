@@ -55,9 +55,7 @@ def basemap_countries() -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def land_geometry() -> shapely.Geometry:
     """Land of the world as one shapely geometry."""
-    land = shapely.from_geojson(json.dumps(basemap_land()["features"][0]["geometry"]))
-    shapely.prepare(land)
-    return land
+    return shapely.from_geojson(json.dumps(basemap_land()["features"][0]["geometry"]))
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +84,6 @@ def _country_parts() -> tuple[shapely.STRtree, NDArray[np.object_], NDArray[np.i
     """Tree of single country polygons, those polygons, and the country each belongs to."""
     names = list(country_outlines())
     parts, owners = shapely.get_parts(list(country_outlines().values()), return_index=True)
-    shapely.prepare(parts)
     return shapely.STRtree(parts), parts, owners, names
 
 

@@ -14,6 +14,7 @@ from sdm_core.regions.cells import (
     check_resolution,
     lonlat_to_cells,
 )
+from sdm_core.regions.prepared import prepared_copy
 
 #: Mean edge of a cell of resolution 0 in degrees of a great circle; each resolution divides it by √7.
 _EDGE_DEG = 11.5
@@ -32,7 +33,7 @@ def cells_in_polygon(geometry: shapely.Geometry, resolution: int) -> CellArray:
     check_resolution(resolution)
     if geometry.is_empty:
         return np.empty(0, dtype=np.uint64)
-    shapely.prepare(geometry)
+    geometry = prepared_copy(geometry)
     if resolution == 0:
         return _inside(geometry, _base_cells())
     outline = cells_on_outline(geometry, resolution - 1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sdm_core.regions.cells import CellArray, arrow_to_numpy, at_date_line
 from sdm_core.regions.fill import cells_in_polygon, cells_on_outline, with_neighbours
 from sdm_core.regions.geometry import area_segment_deg
+from sdm_core.regions.prepared import prepared_copy
 from sdm_core.regions.sphere import unit_vectors
 
 _ECCENTRICITY = 0.08181919084262149
@@ -32,7 +33,7 @@ def share_inside(geometry: shapely.Geometry, cells: CellArray) -> NDArray[np.flo
     """
     shares = np.zeros(len(cells))
     outlines = _outlines(cells)
-    shapely.prepare(geometry)
+    geometry = prepared_copy(geometry)
     touched = shapely.intersects(geometry, outlines)
     covered = touched & shapely.covers(geometry, outlines)
     shares[covered] = 1.0

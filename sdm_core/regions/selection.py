@@ -13,6 +13,7 @@ from sdm_core.regions.areas import cell_area_km2, hectare_quantum
 from sdm_core.regions.cells import CellArray, cells_to_strings
 from sdm_core.regions.fill import cells_in_polygon
 from sdm_core.regions.overlap import cells_near_outline, polygon_shares, share_inside
+from sdm_core.regions.prepared import prepared_copy
 from sdm_core.regions.region import Region, format_lonlat
 
 #: Rules by which cells belong to a region, each with what it does in words ("the cells counted are …").
@@ -126,8 +127,8 @@ def _rows_with_centre_inside(region: Region, lonlat: NDArray[np.float64]) -> NDA
     near = np.flatnonzero(
         (longitude >= west) & (longitude <= east) & (latitude >= south) & (latitude <= north)
     )
-    shapely.prepare(region.geometry)
-    return near[shapely.contains_xy(region.geometry, longitude[near], latitude[near])].astype(np.int64)
+    inside = shapely.contains_xy(prepared_copy(region.geometry), longitude[near], latitude[near])
+    return near[inside].astype(np.int64)
 
 
 def _rows_with_shares(
