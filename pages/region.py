@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import frame, region_choose, region_read, region_take, state
+from pages.ui import frame, region_choose, region_finer, region_read, region_take, state
 
-PAGE_FIELDS = ("atlas", "region", "rule", "value")
+PAGE_FIELDS = ("atlas", "region", "resolution", "rule", "value")
 
 region = region_choose.current_region()
 choosing = region is None or bool(st.session_state.get("choosing"))
@@ -16,8 +16,9 @@ with frame.friendly_errors():
         region_choose.choose(region)
         state.write_address(PAGE_FIELDS)
     else:
-        atlas, rule, options = region_read.header(region)
+        atlas, resolution, rule, options = region_read.header(region)
         state.write_address(PAGE_FIELDS)
+        atlas, region = region_finer.settle(atlas, region, resolution)
         reading = region_read.read(atlas, region, rule, options)
         region_read.cards(atlas, reading)
         region_read.map_and_table(atlas, region, reading)

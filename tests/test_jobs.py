@@ -229,12 +229,12 @@ def test_an_id_that_is_none_gets_one_sentence(name: str):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(jobs.JobError, match="'bake', expected one of report"):
+    with pytest.raises(jobs.JobError, match="'bake', expected one of report, fine"):
         jobs.submit("bake", "", {})
 
 
 def test_every_real_kind_names_a_function():
-    for kind in ("report",):
+    for kind in ("report", "fine"):
         assert callable(kinds.function_of(kind))
 
 

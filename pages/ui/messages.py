@@ -20,6 +20,10 @@ ENGLISH: dict[str, str] = {
     "unknown_place": (
         "The link asks for “{value}”, which is not a known place; showing the whole atlas instead."
     ),
+    "unknown_resolution": (
+        "The link asks for cells of H3 resolution “{value}”, which this area cannot have here; showing the "
+        "cells of the atlas instead."
+    ),
     "unreadable_region": "The area in the link cannot be read ({reason}) Choose one here instead.",
     # no atlas
     "no_atlas_title": "No atlas is installed yet",
@@ -170,6 +174,24 @@ ENGLISH: dict[str, str] = {
     "details_gamma": "The whole region (γ, β)",
     "details_diversity": "Diversity of the region",
     "details_foot": "Numbers are about the {n} cells whose centre lies in the area. Rule: {rule}.",
+    # region: finer cells
+    "fine_size": "Cell size",
+    "fine_size_help": (
+        "The hexagons the numbers are read from: those of the atlas, or smaller ones that are predicted for "
+        "this area when you ask, and kept."
+    ),
+    "fine_own": "{area} (atlas)",
+    "fine_title": "Cells of {area} are not predicted here yet",
+    "fine_cost": "{n} cells to predict: about {time}, up to {size} in the cache.",
+    "fine_meanwhile": "Until then the numbers below are those of the atlas's own cells.",
+    "fine_start": "Predict these cells",
+    "fine_running": "Predicting cells of {area}: {message}",
+    "fine_left": "about {time} left",
+    "fine_leave": "You may leave or reload this page: the work goes on, and everyone who asks shares it.",
+    "fine_cancel": "Cancel",
+    "fine_cancelling": "Stopping at the next step …",
+    "fine_cancelled": "Cancelled; the parts predicted so far are kept.",
+    "fine_failed": "Predicting finer cells failed: {reason}",
     # about
     "about_title": "How it works",
     "about_lead": (

@@ -42,6 +42,20 @@ def area(km2: float | None) -> str:
     return number(km2, 2 if km2 < 10 else 1 if km2 < 100 else 0, "km²")
 
 
+def duration(seconds: float) -> str:
+    """How long something takes, in the unit a person would use, rounded up a little rather than down."""
+    if seconds < 55:
+        return f"{max(1, math.ceil(seconds / 5) * 5 if seconds > 10 else math.ceil(seconds))}{THIN_SPACE}s"
+    if seconds < 55 * 60:
+        return f"{math.ceil(seconds / 60)}{THIN_SPACE}min"
+    return f"{number(seconds / 3600, 1)}{THIN_SPACE}h"
+
+
+def size(n_bytes: float) -> str:
+    """A size on disk in MB or GB."""
+    return number(n_bytes / 1e9, 1, "GB") if n_bytes >= 1e9 else number(max(1, n_bytes / 1e6), 0, "MB")
+
+
 def layer_value(layer: str, value: float) -> str:
     """A value of a map layer as its legend and tooltip write it."""
     if layer == "species":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.ui import explore_parts, frame, maps, numbers, resources, state
+from pages.ui import explore_parts, frame, maps, numbers, region_finer, resources, state
 from pages.ui.messages import LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
 
@@ -41,13 +41,15 @@ class Reading:
     part: str
 
 
-def header(region: Region) -> tuple[Atlas, str, dict[str, float]]:
-    """Name of the area, atlas, rule, and the way back to choosing."""
-    title, atlas_column, rule_column, change = st.columns(
-        [2.6, 1.25, 1.25, 0.9], vertical_alignment="bottom", gap="small"
+def header(region: Region) -> tuple[Atlas, int, str, dict[str, float]]:
+    """Name of the area, atlas, H3 resolution of the cells, rule, and the way back to choosing."""
+    title, atlas_column, size_column, rule_column, change = st.columns(
+        [2.1, 1.2, 0.85, 1.25, 0.9], vertical_alignment="bottom", gap="small"
     )
     with atlas_column:
         atlas = frame.choose_atlas()
+    with size_column:
+        resolution = region_finer.choose(atlas, region)
     with rule_column:
         rule, options = _choose_rule()
     with change:
@@ -62,7 +64,7 @@ def header(region: Region) -> tuple[Atlas, str, dict[str, float]]:
         f"{html.escape(frame.source_line(atlas))}</div>"
     )
     frame.show_notices()
-    return atlas, rule, options
+    return atlas, resolution, rule, options
 
 
 def _choose_rule() -> tuple[str, dict[str, float]]:

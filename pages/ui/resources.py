@@ -33,6 +33,10 @@ _MAX_TOWNS = 4_000
 
 #: One lock per atlas, so that it is unpacked once.
 _OPENING: dict[str, threading.Lock] = {}
+#: Atlases with finer cells that some session reads, by version, the newest last.
+_FINE: dict[str, Atlas] = {}
+_MAX_FINE = 16
+_HOLDING = threading.Lock()
 
 
 @st.cache_data(ttl=30, max_entries=1, show_spinner=False)
@@ -55,6 +59,38 @@ def open_once(name: str) -> Atlas:
 
     with _OPENING.setdefault(name, threading.Lock()):
         return registry.open_atlas(name)
+
+
+def fine_atlas(atlas: Atlas, region: Region, resolution: int) -> Atlas | None:
+    """The atlas with the finer cells of a region when they are predicted, else None."""
+    from sdm_core import on_demand
+
+    tiles = fine_tiles(atlas.name, str(atlas.store.version), region.geometry_hash, resolution, region)
+    store = on_demand.fine_store(atlas, region, resolution, tiles)
+    if store is None:
+        return None
+    fine = on_demand.fine_atlas(atlas, store)
+    with _HOLDING:
+        _FINE.pop(store.version, None)
+        _FINE[store.version] = fine
+        while len(_FINE) > _MAX_FINE:
+            _FINE.pop(next(iter(_FINE)))
+    return fine
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def fine_tiles(
+    name: str, version: str, region_hash: str, resolution: int, _region: Region
+) -> NDArray[np.uint64]:
+    """Tiles of finer cells that a region touches; raises FlorascopeError where it may not have them."""
+    from sdm_core import on_demand
+
+    return on_demand.tiles_of(open_atlas(name), _region, resolution)[0]
+
+
+def atlas_of(name: str, version: str) -> Atlas:
+    """The atlas of a name, with the finer cells of this version where a session reads such."""
+    return _FINE.get(version) or open_atlas(name)
 
 
 @st.cache_data(ttl=300, max_entries=8, show_spinner=False)
@@ -216,7 +252,7 @@ def map_cells(name: str, version: str, window: Bounds | None) -> MapCells:
 def region_cells(name: str, version: str, region_hash: str, _region: Region) -> MapCells:
     """The hexagons of a region, as fine as `config.MAX_MAP_CELLS` allows."""
     rows, _ = region_rows(name, version, region_hash, _region)
-    return hexagons.cells_of_rows(open_atlas(name).store, rows, padded(_region.bounds, 0.04))
+    return hexagons.cells_of_rows(atlas_of(name, version).store, rows, padded(_region.bounds, 0.04))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -225,7 +261,7 @@ def values_of(
 ) -> NDArray[np.float64]:
     """One value per hexagon of the map `part`: area-weighted means where hexagons are coarser than cells."""
     cells = _cells
-    store = open_atlas(name).store
+    store = atlas_of(name, version).store
     if layer == "species":
         values = hexagons.probability_of_code()[store.species_map(species_id)[cells.rows]]
     else:
@@ -262,7 +298,7 @@ def region_rows(
     """Rows of the atlas inside a region, and notes on how they were chosen."""
     from sdm_core import regions
 
-    store = open_atlas(name).store
+    store = atlas_of(name, version).store
     rows, notes = regions.select_rows(_region, store.lonlat, store.resolution, store.cells)
     return rows, tuple(notes)
 
@@ -281,7 +317,7 @@ def region_summary(
     from sdm_core import indicators
 
     rows, notes = region_rows(name, version, region_hash, _region)
-    store = open_atlas(name).store
+    store = atlas_of(name, version).store
     return indicators.summarise_region(store, rows, region=_region, rule=rule, notes=notes, **dict(options))
 
 
@@ -316,7 +352,7 @@ def trust(
     """How far to trust the numbers of a region, by the same grade as its report."""
     from sdm_core import applicability
 
-    atlas = open_atlas(name)
+    atlas = atlas_of(name, version)
     rows, _ = region_rows(name, version, region_hash, _region)
     return applicability.assess_trust(atlas.store, rows, _summary, atlas.card)
 
@@ -355,4 +391,5 @@ def cell_size_text(resolution: int) -> str:
     """Mean area of hexagons of a resolution, in words."""
     import h3
 
-    return f"{number(h3.average_hexagon_area(resolution, unit='km^2'))}\u202fkm²"
+    km2 = h3.average_hexagon_area(resolution, unit="km^2")
+    return number(km2, 0 if km2 >= 10 else 1 if km2 >= 1 else 2, "km²")

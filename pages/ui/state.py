@@ -33,6 +33,8 @@ class View:
     rule: str = ""
     #: Threshold or K of the rule, where it has one; empty for its default.
     value: str = ""
+    #: H3 resolution of the Region page's cells; empty for those of the atlas.
+    resolution: str = ""
 
 
 FIELDS = tuple(field.name for field in fields(View))

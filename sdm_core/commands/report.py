@@ -47,6 +47,14 @@ def add_arguments(subparsers: Any) -> None:
         metavar="LIST",
         help="some of html, pdf, csv, json, geojson, geoparquet, geotiff, with commas (default: all)",
     )
+    parser.add_argument(
+        "--resolution",
+        type=int,
+        default=None,
+        metavar="R",
+        help="H3 resolution of the cells, up to three finer than the atlas; predicted first where not in the "
+        "cache (default: the cells of the atlas)",
+    )
     parser.add_argument("--name", default=None, metavar="TEXT", help="title of the region in the report")
     parser.set_defaults(run=run)
 
@@ -62,6 +70,12 @@ def run(args: argparse.Namespace) -> int:
     if args.name:
         region = region.renamed(args.name)
     atlas = open_model(args.model)
+    if args.resolution is not None and args.resolution != atlas.store.resolution:
+        from sdm_core.on_demand.computing import finer_atlas
+
+        progress = _Progress()
+        atlas, region = finer_atlas(atlas, region, args.resolution, progress)
+        progress.end()
     formats = FORMATS if args.formats is None else tuple(word for word in args.formats.split(",") if word)
     for path in build_report(
         atlas,
@@ -75,6 +89,27 @@ def run(args: argparse.Namespace) -> int:
     ):
         print(path)
     return 0
+
+
+class _Progress:
+    """Says on standard error what is being done: each step on a terminal, in a file every ten percent."""
+
+    def __init__(self) -> None:
+        self._percent = -10
+
+    def __call__(self, share: float, message: str, seconds_left: float | None) -> None:
+        percent = int(100 * share)
+        left = "" if seconds_left is None else f", about {seconds_left:.0f} s left"
+        if sys.stderr.isatty():
+            print(f"\r\033[K{percent:3d} % {message}{left}", end="", file=sys.stderr, flush=True)
+        elif percent >= self._percent + 10:
+            self._percent = percent
+            print(f"{percent:3d} % {message}{left}", file=sys.stderr)
+
+    def end(self) -> None:
+        """Take the line away again."""
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _say(note: str) -> None:

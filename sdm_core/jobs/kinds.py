@@ -16,6 +16,7 @@ KindFunction = Callable[[Mapping[str, Any], "JobContext"], Mapping[str, Any] | N
 #: Kind → "module:function"; the function takes the payload and a `JobContext` and returns its result.
 KINDS: dict[str, str] = {
     "report": "sdm_core.on_demand.job_kinds:write_report",
+    "fine": "sdm_core.on_demand.job_kinds:predict_fine",
 }
 
 

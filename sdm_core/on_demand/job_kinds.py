@@ -14,11 +14,13 @@ REPORT_FOLDER, REPORT_ARCHIVE = "report", "report.zip"
 def write_report(payload: Mapping[str, Any], job: JobContext) -> dict[str, Any]:
     """Write the report of a region into the job's folder, and a ZIP of it.
 
-    payload: `atlas` (name or folder), `region` (GeoJSON feature), `name` of the region, and where they differ
-    from the default `formats`, `rule`, `options` of the rule, `containment` and `permalink`.
+    payload: `atlas` (name or folder), `region` (GeoJSON feature), `name` of the region; where they differ
+    from the default `formats`, `rule`, `options` of the rule, `containment`, `permalink`; and `resolution`
+    for finer cells, which are predicted first where they are not in the cache.
     Returns the names of the files inside `REPORT_FOLDER`, the notes, and `archive`.
     """
     from sdm_core import regions, registry, reports
+    from sdm_core.on_demand.computing import finer_atlas
     from sdm_core.reports.folder import zip_folder
 
     notes: list[str] = []
@@ -26,7 +28,15 @@ def write_report(payload: Mapping[str, Any], job: JobContext) -> dict[str, Any]:
     atlas = registry.open_atlas(payload["atlas"])
     region = regions.region_from_geojson(payload["region"]).renamed(payload["name"])
     job.check_cancelled()
-    job.progress(0.1, "Writing the report")
+    if "resolution" in payload and payload["resolution"] != atlas.store.resolution:
+        atlas, region = finer_atlas(
+            atlas,
+            region,
+            payload["resolution"],
+            lambda share, message, left: job.progress(0.8 * share, message, left),
+            job.check_cancelled,
+        )
+    job.progress(0.85, "Writing the report")
     out = job.folder / REPORT_FOLDER
     chosen = {
         name: payload[name] for name in ("rule", "containment", "permalink", "formats") if name in payload
@@ -49,6 +59,19 @@ def write_report(payload: Mapping[str, Any], job: JobContext) -> dict[str, Any]:
         "stem": reports.report_stem(atlas, region, _now()),
         "notes": notes,
     }
+
+
+def predict_fine(payload: Mapping[str, Any], job: JobContext) -> dict[str, Any]:
+    """Predict the tiles of a request (`requests.request_fine`) and make the store of them."""
+    import numpy as np
+
+    from sdm_core import registry
+    from sdm_core.on_demand.computing import compute_fine
+
+    atlas = registry.open_atlas(payload["atlas"])
+    tiles = np.array([int(name, 16) for name in payload["tiles"]], dtype=np.uint64)
+    store = compute_fine(atlas, tiles, payload["resolution"], job.progress, job.check_cancelled)
+    return {"n_cells": store.n_cells, "version": store.version}
 
 
 def _now() -> Any:
