@@ -108,13 +108,12 @@ class RegionAnswer(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    atlas: str
-    atlas_version: str
-    region: str
-    geometry_hash: str
-    n_cells: int
-    rule: str
-    notes: list[str] = Field(description="What was done to the outline and how its cells were chosen.")
+    atlas: dict[str, Any] = Field(description="Name, title, version, number of species, H3 resolution.")
+    region: dict[str, Any] = Field(
+        description="Name, hash of the outline, number of cells, and notes: what was done to the outline and "
+        "how its cells were chosen."
+    )
+    rule: dict[str, Any] = Field(description="How probabilities became species sets.")
     indicators: dict[str, Any] = Field(description="Value, unit, interval and definition of each indicator.")
     groups: dict[str, Any] = Field(description="Endemic, protected and invasive species.")
     trust: dict[str, Any] = Field(description="Grade A to D, what decided it, and all criteria.")

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 from sdm_core import config
 from sdm_core.api import home, refusals
 from sdm_core.api.context import ApiContext
-from sdm_core.api.endpoints import atlases, species, tiles
+from sdm_core.api.endpoints import atlases, catalogue, regions, reports, species, tiles
 from sdm_core.api.limits import Gate
 from sdm_core.api.settings import ApiSettings
 
@@ -49,7 +49,7 @@ def create_api(settings: ApiSettings | None = None) -> FastAPI:
     async def start(request: Request) -> HTMLResponse:
         return HTMLResponse(home.page(api.openapi(), context.shelf.names()))
 
-    for subject in (atlases, species, tiles):
+    for subject in (atlases, species, regions, reports, tiles, catalogue):
         api.include_router(subject.router(context))
     return api
 

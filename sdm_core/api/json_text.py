@@ -28,7 +28,7 @@ def read_json(text: bytes, max_depth: int) -> Any:
             400, f"The JSON is nested {depth} levels deep, and {max_depth} are read; send plain GeoJSON."
         )
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        return json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ApiError(400, f"The body is not JSON at {where}; check how it was written.") from error

@@ -1,0 +1,143 @@
+"""Numbers of a region: posted as GeoJSON, or by the name of a place or its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from sdm_core import config, regions
+from sdm_core.api import answers
+from sdm_core.api.conditional import etag_of, is_known, json_answer, json_body, kept_headers, not_modified
+from sdm_core.api.context import VERSION_PREFIX, ApiContext
+from sdm_core.api.endpoints.tiles import AtlasName, opened
+from sdm_core.api.region_answers import (
+    Question,
+    answer_region,
+    number_of_species,
+    region_of_body,
+    region_of_query,
+)
+from sdm_core.regions import Region
+from sdm_core.registry import Atlas
+
+#: The body of a region query, for the document; it is read and checked by `region_of_body`.
+GEOJSON_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A GeoJSON Polygon, MultiPolygon, Feature or FeatureCollection in longitude, "
+        "latitude; several polygons make one region, and self-crossings are repaired with a note.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["type"]},
+                "example": {
+                    "type": "Polygon",
+                    "coordinates": [[[0.4, 42.45], [1.2, 42.45], [1.2, 42.75], [0.4, 42.75], [0.4, 42.45]]],
+                },
+            }
+        },
+    }
+}
+
+_CONTAINMENT = "Which cells count: " + "; ".join(
+    f"{name}: {text}" for name, text in regions.CONTAINMENT_RULES.items()
+)
+
+
+class Options(BaseModel):
+    """How a region is read."""
+
+    name: str = Field("", max_length=80, description="Title of the region.")
+    containment: str = Field(regions.DEFAULT_CONTAINMENT, max_length=20, description=_CONTAINMENT)
+    rule: str = Field(
+        config.DEFAULT_RULE,
+        max_length=20,
+        description="From probabilities to species sets: sse, threshold, top_k, average_k or max_exp.",
+    )
+    t: float | None = Field(None, description="Threshold of the rule threshold.")
+    k: float | None = Field(None, description="Species per cell, for top_k and average_k.")
+    score: str | None = Field(None, max_length=20, description="What max_exp maximises: f1 or jaccard.")
+
+    @property
+    def of_rule(self) -> dict[str, Any]:
+        """Options of the rule that are given."""
+        given = {"t": self.t, "k": self.k, "score": self.score}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class RegionOptions(Options):
+    """How a region is read, and what is told of it."""
+
+    species: str = Field("20", max_length=20, description="Species to list: all, none, or a number of them.")
+
+    def question(self) -> Question:
+        """What is asked; raises `ApiError` or `RuleError` where it cannot be answered."""
+        return Question(self.containment, self.rule, self.of_rule, number_of_species(self.species))
+
+
+class Place(BaseModel):
+    """A region that needs no outline."""
+
+    place: str | None = Field(None, max_length=100, description="Natural region, country or town: Pyrenees.")
+    radius_km: float | None = Field(None, gt=0, le=2000, description="Radius of the circle around a town.")
+    cells: str | None = Field(None, max_length=20_000, description="H3 cells with commas between them.")
+
+
+class PlaceQuestion(RegionOptions, Place):
+    """A place and what is asked about it."""
+
+
+def router(context: ApiContext) -> APIRouter:
+    """Addresses of regions."""
+    routes = APIRouter(prefix=VERSION_PREFIX + "/atlases/{atlas}/regions", tags=["Regions"])
+
+    @routes.post(
+        "", response_model=answers.RegionAnswer, responses=answers.BODY_REFUSALS, openapi_extra=GEOJSON_BODY
+    )
+    async def ask_about_region(
+        request: Request, atlas: AtlasName, options: Annotated[RegionOptions, Query()]
+    ) -> Response:
+        """Indicators, species and trust grade of a region drawn by the client."""
+        question = options.question()
+        body = await request.body()
+        found = await opened(context, atlas)
+        return await answered(
+            request, found, lambda: region_of_body(body, context.settings, options.name), question
+        )
+
+    @routes.get("", response_model=answers.RegionAnswer, responses=answers.REFUSALS)
+    async def ask_about_place(
+        request: Request, atlas: AtlasName, options: Annotated[PlaceQuestion, Query()]
+    ) -> Response:
+        """The same for a named place, or for cells."""
+        question = options.question()
+        found = await opened(context, atlas)
+        return await answered(
+            request,
+            found,
+            lambda: region_of_query(options.place, options.radius_km, options.cells, options.name),
+            question,
+        )
+
+    async def answered(
+        request: Request, atlas: Atlas, read: Callable[[], Region], question: Question
+    ) -> Response:
+        def work() -> tuple[dict[str, str], bytes | None]:
+            region = read()
+            version = atlas.store.version
+            etag = etag_of(version, region.geometry_hash, region.name, region.notes, question.key)
+            headers = kept_headers(etag)
+            if is_known(request, etag):
+                return headers, None
+            body: bytes = context.answers.get(
+                ("region", etag), lambda: json_body(answer_region(atlas, region, question)), len
+            )
+            return headers, body
+
+        headers, body = await context.region_room.do(work)
+        return not_modified(headers) if body is None else json_answer(body, headers)
+
+    return routes
