@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sdm_core import regions
-from sdm_core.prediction import PredictionStore, encode, write_store
+from sdm_core.prediction import PredictionStore, build_hot, encode
+from sdm_core.prediction.checksums import digest_json
+from sdm_core.prediction.derive import parent_starts, pyramid_resolutions
+from sdm_core.prediction.sources import HotSource, Part
+from sdm_core.prediction.write import write_side_files
 
 SYNTHETIC_NAME = "synthetic"
 _RESOLUTION = 6
@@ -19,7 +25,6 @@ _CENTRE_LONLAT = (15.0, 48.0)
 #: codes are not zero, as in a trained atlas of trees; in one of a whole flora nearly all are.
 _NICHE_SHARE = (0.05, 0.36)
 _DEGREES_PER_ROOT_CELL = 0.033
-_CHUNK_CELLS = 2048
 _ROW_GROUP = 1_000_000
 
 
@@ -37,7 +42,10 @@ def synthetic_cells(n_cells: int) -> NDArray[np.uint64]:
 
 
 def synthetic_store(folder: Path, n_cells: int, n_species: int, seed: int = 0) -> PredictionStore:
-    """Store of random Gaussian niches, labelled synthetic; no number in it says anything about a place."""
+    """Store of random Gaussian niches, labelled synthetic; no number in it says anything about a place.
+
+    Made part by part, so that memory does not grow with its size.
+    """
     generator = np.random.default_rng(seed)
     cells = synthetic_cells(n_cells)
     lonlat = regions.cells_to_lonlat(cells).astype(np.float32)
@@ -46,11 +54,28 @@ def synthetic_store(folder: Path, n_cells: int, n_species: int, seed: int = 0) -
     centre = generator.uniform((west, south), (east, north), (n_species, 2)).astype(np.float32)
     width = (north - south) * generator.uniform(*_NICHE_SHARE, n_species).astype(np.float32)
     prevalence = generator.beta(1, 2, n_species).astype(np.float32)
-    codes = np.empty((len(cells), n_species), dtype=np.uint8)
-    for start in range(0, len(cells), _CHUNK_CELLS):
-        part = slice(start, start + _CHUNK_CELLS)
-        square = (lonlat[part, :1] - centre[:, 0]) ** 2 + (lonlat[part, 1:] - centre[:, 1]) ** 2
-        codes[part] = encode(prevalence * np.exp(-square / width**2))
+
+    def read(rows: slice) -> Part:
+        square = (lonlat[rows, :1] - centre[:, 0]) ** 2 + (lonlat[rows, 1:] - centre[:, 1]) ** 2
+        return Part(encode(prevalence * np.exp(-square / width**2)), {})
+
+    coarsest = pyramid_resolutions(_RESOLUTION)[-1]
+    starts = parent_starts(cells, _RESOLUTION, coarsest)
+    inputs = {"seed": seed, "n_cells": n_cells, "n_species": n_species}
+    version = digest_json({"synthetic": inputs, "format": 2})
+    source = HotSource(
+        name=SYNTHETIC_NAME,
+        title="Synthetic",
+        version=version,
+        origin=version,
+        resolution=_RESOLUTION,
+        n_species=n_species,
+        inputs=inputs,
+        cells=cells,
+        value_types={},
+        parts=[slice(int(start), int(stop)) for start, stop in pairwise(starts)],
+        read=read,
+    )
     species = pd.DataFrame(
         {
             "species_id": np.arange(n_species),
@@ -58,9 +83,8 @@ def synthetic_store(folder: Path, n_cells: int, n_species: int, seed: int = 0) -
             "family": "Syntheticaceae",
         }
     )
-    return write_store(
-        folder, SYNTHETIC_NAME, _RESOLUTION, cells, codes, species, title="Synthetic", inputs={"seed": seed}
-    )
+    with tempfile.TemporaryDirectory(prefix="florascope-") as scratch:
+        return build_hot(folder, source, write_side_files(Path(scratch), species, None, None))
 
 
 def write_long_parquet(store: PredictionStore, path: Path) -> int:
