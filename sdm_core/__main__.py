@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "tile": "predict a trained model for every cell of a study area",
     "predict": "predict calibrated probabilities at points",
     "report": "write the report of a region",
+    "store": "verify, repair or convert the predictions of an atlas",
     "export": "write an atlas as GeoTIFF, GeoParquet, NetCDF, Zarr or a catalogue",
     "benchmark": "measure speed claims and published benchmarks",
 }

@@ -12,7 +12,9 @@ import pandas as pd
 
 from sdm_core import config
 from sdm_core.errors import CorruptStoreError, UnknownAtlasError
-from sdm_core.prediction import CARD_FILE, EXCHANGE_FILE, PredictionStore
+from sdm_core.prediction import CARD_FILE, EXCHANGE_FILE, TILES_FOLDER, PredictionStore
+from sdm_core.prediction.objects import put_on_disk
+from sdm_core.prediction.opening import AtlasFolder
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,14 @@ def list_atlases(folders: tuple[Path, ...] | None = None) -> list[str]:
         for parent in (config.ATLAS_DIRS if folders is None else folders)
         if parent.is_dir()
         for folder in sorted(parent.iterdir())
-        if (folder / EXCHANGE_FILE).is_file()
+        if holds_atlas(folder)
     ]
     return list(dict.fromkeys(names))
+
+
+def holds_atlas(folder: Path) -> bool:
+    """Whether a folder holds predictions: an archive or tiles."""
+    return (folder / EXCHANGE_FILE).is_file() or (folder / TILES_FOLDER / "zarr.json").is_file()
 
 
 def atlas_folder(name_or_path: str | Path) -> Path:
@@ -51,10 +58,10 @@ def atlas_folder(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if "/" not in text and "\\" not in text:
         for parent in config.ATLAS_DIRS:
-            if text and (parent / text / EXCHANGE_FILE).is_file():
+            if text and holds_atlas(parent / text):
                 return parent / text
     path = Path(name_or_path)
-    if text and (path / EXCHANGE_FILE).is_file():
+    if text and holds_atlas(path):
         return path
     names = list_atlases()
     near = difflib.get_close_matches(text.casefold(), names, n=1, cutoff=0.4)
@@ -65,19 +72,40 @@ def atlas_folder(name_or_path: str | Path) -> Path:
     else:
         hint = f"no atlas lies in {', '.join(map(str, config.ATLAS_DIRS))}."
     raise UnknownAtlasError(
-        f"no atlas is called {text!r}, and no folder of that name holds {EXCHANGE_FILE}; {hint}"
+        f"no atlas is called {text!r}, and no folder of that name holds {EXCHANGE_FILE} or {TILES_FOLDER}; "
+        f"{hint}"
     )
 
 
-def open_atlas(name_or_path: str | Path) -> Atlas:
-    """Open an atlas by name or by the path of its folder; the first time unpacks it into the cache.
+def atlas_address(name_or_address: str | Path) -> str | Path:
+    """An address (s3://bucket/atlas) as it is, else the folder of an atlas; raises `UnknownAtlasError`."""
+    return name_or_address if "://" in str(name_or_address) else atlas_folder(name_or_address)
 
+
+def open_atlas(name_or_path: str | Path) -> Atlas:
+    """Open an atlas by name, by the path of its folder, or by an address such as s3://bucket/atlas.
+
+    The first time unpacks its predictions into the cache; of an address also its model and model card.
     Raises `UnknownAtlasError`, `CorruptStoreError`, `CacheNotWritableError`.
     """
+    if "://" in str(name_or_path):
+        store = PredictionStore.open(str(name_or_path))
+        folder = companions_in_cache(str(name_or_path), store)
+        return Atlas(name=store.name, title=store.title, store=store, card=read_card(folder), folder=folder)
     folder = atlas_folder(name_or_path)
     card = read_card(folder)
     store = PredictionStore.open(folder)
     return Atlas(name=store.name, title=store.title, store=store, card=card, folder=folder)
+
+
+def companions_in_cache(address: str, store: PredictionStore) -> Path:
+    """Folder beside the hot copy with the files an address holds beside its predictions, fetched once."""
+    folder = store.folder.parent.parent / "addresses" / store.folder.name
+    if not (folder / CARD_FILE).is_file():
+        files = AtlasFolder.at(address).companions()
+        for name in sorted(files, key=lambda name: name == CARD_FILE):  # the card last: with it all are there
+            put_on_disk(folder / name, files[name])
+    return folder
 
 
 def read_card(folder: Path) -> dict[str, Any]:

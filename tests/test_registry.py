@@ -6,10 +6,15 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sdm_core import __main__, config, registry
 from sdm_core.errors import CorruptStoreError, UnknownAtlasError
+from sdm_core.prediction import TILES_FOLDER, exchange
+from sdm_core.prediction.convert import tiles_of_content
+from sdm_core.prediction.objects import ObjectFolder
+from sdm_core.prediction.opening import AtlasFolder
 from tests import make_store
 
 
@@ -35,6 +40,25 @@ def test_atlas_opens_by_name_and_by_path(atlas_dirs: Path, simulated_atlas_folde
     assert by_name.title == make_store.TITLE
     assert by_name.card["simulated"] is True
     assert len(by_name.species) == by_name.store.n_species
+
+
+def test_a_folder_of_tiles_is_an_atlas_and_so_is_an_address(atlas_dirs: Path):
+    source = AtlasFolder.at(atlas_dirs / "alpine-herbs")
+    content = exchange.unpack(atlas_dirs / "alpine-herbs" / exchange.EXCHANGE_FILE)
+    for place in (atlas_dirs / "tiled", f"memory://registry/{atlas_dirs.parent.name}"):
+        target = ObjectFolder(place)
+        tiles_of_content(content, source.species, target.below(TILES_FOLDER).address, tile_resolution=4)
+        for name, companion in source.companions().items():
+            target.put(name, companion)
+    assert registry.list_atlases() == ["alpine-herbs", "pyrenean-plants", "tiled"]
+    local, remote = registry.open_atlas("tiled"), registry.open_atlas(target.address)
+    assert remote.store.version == local.store.version
+    np.testing.assert_array_equal(remote.store.codes, content.codes)
+    assert remote.card == local.card and remote.card["simulated"] is True
+    assert (remote.folder / "species.csv").read_bytes() == (local.folder / "species.csv").read_bytes()
+    assert remote.store.observed is not None
+    with pytest.raises(CorruptStoreError, match="memory://registry/nothing holds no tiled predictions"):
+        registry.open_atlas("memory://registry/nothing")
 
 
 def test_unknown_atlas_names_the_nearest(atlas_dirs: Path):

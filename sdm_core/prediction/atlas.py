@@ -18,6 +18,7 @@ from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction.code import encode
 from sdm_core.prediction.content import sorted_content
 from sdm_core.prediction.exchange import COMPRESSION_LEVEL, EXCHANGE_FILE, pack
+from sdm_core.prediction.tiles import TILES_FOLDER
 from sdm_core.prediction.write import write_side_files
 
 CARD_FILE = "model_card.json"
@@ -81,11 +82,17 @@ def write_atlas(
 
 
 def write_manifest(folder: Path) -> Path:
-    """List the SHA-256 of every file of an atlas folder in `MANIFEST.sha256` (as `sha256sum -c` reads it)."""
+    """List the SHA-256 of the files of an atlas folder in `MANIFEST.sha256` (as `sha256sum -c` reads it).
+
+    Tiles are left out: they carry their own checksums, and may be added and repaired.
+    """
     lines = [
         f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_FILE and not path.name.startswith(".")
+        if path.is_file()
+        and path.name != MANIFEST_FILE
+        and not path.name.startswith(".")
+        and TILES_FOLDER not in path.relative_to(folder).parts
     ]
     aside = folder / f".{MANIFEST_FILE}.{os.getpid()}"
     aside.write_text("".join(lines), encoding="utf-8")

@@ -32,7 +32,7 @@ def digest_json(value: Any) -> str:
     return digest_bytes(json.dumps(value, sort_keys=True, default=str).encode())
 
 
-def block_digests(path: Path, block_bytes: int = BLOCK_BYTES) -> list[str]:
+def block_digests(path: Path, block_bytes: int) -> list[str]:
     """Checksum of each block of a file, read one block at a time."""
     digests = []
     with path.open("rb") as file:
@@ -41,7 +41,7 @@ def block_digests(path: Path, block_bytes: int = BLOCK_BYTES) -> list[str]:
     return digests
 
 
-def check_file(path: Path, size: int, digests: list[str], block_bytes: int = BLOCK_BYTES) -> None:
+def check_file(path: Path, size: int, digests: list[str], block_bytes: int) -> None:
     """Compare a file with its recorded size and checksums.
 
     Raises `CorruptStoreError` that names the file and, where bytes differ, the first damaged block.
@@ -52,7 +52,7 @@ def check_file(path: Path, size: int, digests: list[str], block_bytes: int = BLO
             raise CorruptStoreError(_damage(path, number, size, block_bytes, found, expected))
 
 
-def damaged_blocks(path: Path, entry: dict[str, Any], block_bytes: int = BLOCK_BYTES) -> list[int]:
+def damaged_blocks(path: Path, entry: dict[str, Any], block_bytes: int) -> list[int]:
     """Numbers of the blocks of a file that do not have their checksums; all where its size differs."""
     if not path.is_file() or path.stat().st_size != entry["bytes"]:
         return list(range(len(entry["blake2b"])))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdm_core.errors import CorruptStoreError
-from sdm_core.prediction import checksums
 from sdm_core.prediction.files import array_header, map_array
 from sdm_core.prediction.hot import CODES, SPECIES_CODES, write_arrays
 from sdm_core.prediction.integrity import write_stamp
@@ -123,11 +122,7 @@ def heal_hot(store: PredictionStore, atlas: AtlasFolder) -> list[str]:
         _patch_codes(store, source, arrays.pop(_CODES_FILE, []))
         _patch_species_codes(store, arrays.pop(_SPECIES_CODES_FILE, []))
         _patch_others(store, source, arrays)
-    left = {
-        name: blocks
-        for name in damage
-        if (blocks := checksums.damaged_blocks(store.folder / name, store.meta["files"][name]))
-    }
+    left = {name: blocks for name in damage if (blocks := store.damaged_blocks(name))}
     if left:
         raise CorruptStoreError(
             f"{store.folder} is damaged ({', '.join(sorted(left))}) and could not be repaired from "
@@ -171,12 +166,13 @@ def _patch(
     """Write blocks of a file of bytes again; rows: content of some rows of its array."""
     header = array_header(shape, np.dtype(np.uint8))
     n_bytes = len(header) + shape[0] * shape[1]
+    block_bytes = store.meta["block_bytes"]
     path = store.folder / name
     with path.open("r+b" if path.is_file() else "w+b") as file:
         file.truncate(n_bytes)
         for number in blocks:
-            first = number * checksums.BLOCK_BYTES
-            stop = min(first + checksums.BLOCK_BYTES, n_bytes)
+            first = number * block_bytes
+            stop = min(first + block_bytes, n_bytes)
             first_row = max(first - len(header), 0) // shape[1]
             stop_row = -(-max(stop - len(header), 0) // shape[1])
             content = (
@@ -204,8 +200,8 @@ def _patch_others(store: PredictionStore, source: HotSource, damage: dict[str, l
                 continue
             with fresh.open("rb") as read, path.open("r+b") as write:
                 for number in blocks:
-                    read.seek(number * checksums.BLOCK_BYTES)
-                    write.seek(number * checksums.BLOCK_BYTES)
-                    write.write(read.read(checksums.BLOCK_BYTES))
+                    read.seek(number * store.meta["block_bytes"])
+                    write.seek(number * store.meta["block_bytes"])
+                    write.write(read.read(store.meta["block_bytes"]))
                 write.flush()
                 os.fsync(write.fileno())

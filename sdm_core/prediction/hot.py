@@ -270,7 +270,10 @@ class SpeciesWriter:
         sums = np.array([codes.sum(dtype=np.int64) for codes in found], dtype=np.int64)
         if self._n_written != self._shape[1] or not np.array_equal(sums, self._sums):
             raise CorruptStoreError(f"{self.path} was not written as the codes are by cell")
-        return {"bytes": self.path.stat().st_size, "blake2b": checksums.block_digests(self.path)}
+        return {
+            "bytes": self.path.stat().st_size,
+            "blake2b": checksums.block_digests(self.path, checksums.BLOCK_BYTES),
+        }
 
     def abandon(self) -> None:
         """Close the file."""
@@ -314,7 +317,7 @@ def _write_meta(folder: Path, source: HotSource, entries: dict[str, Any]) -> Non
         if path.name not in entries and path.name not in (STORE_FILE, STAMP_FILE):
             entries[path.name] = {
                 "bytes": path.stat().st_size,
-                "blake2b": checksums.block_digests(path),
+                "blake2b": checksums.block_digests(path, checksums.BLOCK_BYTES),
             }
     meta: dict[str, Any] = {
         "format": HOT_FORMAT,

@@ -85,12 +85,12 @@ class GuardedFile:
         self.path = path
         self.repair = repair
         self._entry = entry
-        self._block_bytes = block_bytes
+        self.block_bytes = block_bytes
         self._checked = np.zeros(len(entry["blake2b"]), dtype=bool)
 
     def check(self, first_byte: int, stop_byte: int) -> None:
         """Compare the blocks that hold some bytes; raises `CorruptStoreError` naming file and block."""
-        blocks = np.arange(first_byte // self._block_bytes, -(-stop_byte // self._block_bytes))
+        blocks = np.arange(first_byte // self.block_bytes, -(-stop_byte // self.block_bytes))
         self.check_blocks(blocks)
 
     def check_blocks(self, blocks: NDArray[np.integer]) -> None:
@@ -99,11 +99,11 @@ class GuardedFile:
         if not wanted:
             return
         for number in wanted:
-            problem = checksums.block_problem(self.path, number, self._entry, self._block_bytes)
+            problem = checksums.block_problem(self.path, number, self._entry, self.block_bytes)
             if problem and self.repair is not None:
                 logger.warning("%s; repairing it", problem)
                 self.repair(self.path.name)
-                problem = checksums.block_problem(self.path, number, self._entry, self._block_bytes)
+                problem = checksums.block_problem(self.path, number, self._entry, self.block_bytes)
             if problem:
                 raise CorruptStoreError(problem)
             self._checked[number] = True
@@ -165,8 +165,8 @@ class GuardedRows:
 
     def _check_rows(self, rows: NDArray[np.integer]) -> None:
         row_bytes = self.shape[1] * self.dtype.itemsize
-        first = (self._header_bytes + rows.astype(np.int64) * row_bytes) // checksums.BLOCK_BYTES
-        last = (self._header_bytes + (rows.astype(np.int64) + 1) * row_bytes - 1) // checksums.BLOCK_BYTES
+        first = (self._header_bytes + rows.astype(np.int64) * row_bytes) // self._guard.block_bytes
+        last = (self._header_bytes + (rows.astype(np.int64) + 1) * row_bytes - 1) // self._guard.block_bytes
         blocks = np.unique(np.concatenate([first, last]))
         if len(rows) and int((last - first).max()) > 1:  # rows longer than a block
             blocks = np.unique(

@@ -13,9 +13,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sdm_core import config
 from sdm_core.errors import CacheNotWritableError, CorruptStoreError
 from sdm_core.prediction import checksums
+from sdm_core.prediction.atlas import CARD_FILE
 from sdm_core.prediction.exchange import EXCHANGE_FILE, read_attributes, unpack
 from sdm_core.prediction.files import OBSERVED_FILE, OBSERVED_SPECIES_FILE, SPECIES_FILE, read_species_table
 from sdm_core.prediction.hot import build_hot
@@ -31,6 +34,7 @@ _LOCK_SECONDS = 300
 _KEY_LENGTH = 16
 _VERSIONS_KEPT = 3
 _SIDE_FILES = (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE)
+_COMPANIONS = (CARD_FILE, "MODEL_CARD.md", "model.json", "model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,16 @@ class AtlasFolder:
                 )
             found[SPECIES_FILE] = self.tiles.grid.species_csv
         return found
+
+    @cached_property
+    def species(self) -> pd.DataFrame:
+        """Species table; raises `CorruptStoreError` when it cannot be read."""
+        named = f"{self.folder.address}/{SPECIES_FILE}"
+        return read_species_table(BytesIO(self.side_files[SPECIES_FILE]), name=named)
+
+    def companions(self) -> dict[str, bytes]:
+        """Small files of the atlas beside its predictions: tables, model card, the model itself."""
+        return self.folder.get_many(list(_COMPANIONS)) | self.side_files
 
     @property
     def name(self) -> str:

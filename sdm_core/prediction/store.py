@@ -96,11 +96,13 @@ class PredictionStore:
 
     def damage(self) -> dict[str, list[int]]:
         """Damaged blocks of each damaged file; every byte of the store is read."""
-        found = {
-            name: checksums.damaged_blocks(self.folder / name, entry, self.meta["block_bytes"])
-            for name, entry in self.meta["files"].items()
-        }
+        found = {name: self.damaged_blocks(name) for name in self.meta["files"]}
         return {name: blocks for name, blocks in found.items() if blocks}
+
+    def damaged_blocks(self, file_name: str) -> list[int]:
+        """Numbers of the blocks of one file that do not have their checksums."""
+        entry, size = self.meta["files"][file_name], self.meta["block_bytes"]
+        return checksums.damaged_blocks(self.folder / file_name, entry, size)
 
     def _guard_changed_files(
         self, repair: Callable[[PredictionStore], None] | None, stamp: dict[str, int]

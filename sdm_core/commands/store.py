@@ -1,0 +1,136 @@
+"""`python -m sdm_core store verify|heal|convert`: check, repair and convert the predictions of an atlas."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdm_core.prediction.opening import AtlasFolder
+
+_DAMAGED = 1
+
+
+def add_arguments(subparsers: Any) -> None:
+    """Add the parser of this command."""
+    parser = subparsers.add_parser(
+        "store",
+        help="verify, repair or convert the predictions of an atlas",
+        description="Check every byte of an atlas's predictions, repair what is damaged, or write them as "
+        "tiles (predictions.zarr, at any address) from an archive (predictions.zarr.zip), and back.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="verify|heal|convert", required=True)
+    texts = {
+        "verify": "compare every byte with its checksum; names what is damaged and ends with status 1",
+        "heal": "repair damaged tiles and hot copies from what is whole",
+        "convert": "write the predictions as tiles or as an archive",
+    }
+    for name, text in texts.items():
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument(
+            "--model", required=True, metavar="NAME|PATH", help="atlas by name, folder or address (s3://…)"
+        )
+        if name == "convert":
+            action.add_argument(
+                "--to", required=True, metavar="PATH|URL", help="folder or address of the atlas to write"
+            )
+            action.add_argument(
+                "--tile-resolution",
+                type=int,
+                default=None,
+                help="H3 resolution of the tiles (default: by size)",
+            )
+        action.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked for; 1 when damage is left."""
+    from sdm_core.prediction.opening import AtlasFolder
+    from sdm_core.registry import atlas_address
+
+    atlas = AtlasFolder.at(atlas_address(args.model))
+    actions = {"verify": _verify, "heal": _heal, "convert": _convert}
+    return actions[args.action](atlas, args)
+
+
+def _verify(atlas: AtlasFolder, args: argparse.Namespace) -> int:
+    from sdm_core.errors import CorruptStoreError
+    from sdm_core.prediction import unpack
+    from sdm_core.prediction.opening import hot_copies
+
+    problems = []
+    if atlas.tiles is not None:
+        damaged = atlas.tiles.damaged().tolist()
+        problems += [f"tile {tile:x} is damaged" for tile in damaged]
+        print(f"{atlas.tiles.address}: {len(atlas.tiles.finished())} tiles, {len(damaged)} damaged")
+    elif atlas.archive is not None:
+        try:
+            unpack(atlas.archive)
+            print(f"{atlas.archive}: every array has its checksum")
+        except CorruptStoreError as error:
+            problems.append(str(error))
+    for store in hot_copies(atlas):
+        damage = store.damage()
+        for name, blocks in damage.items():
+            size = store.meta["block_bytes"]
+            problems.append(
+                f"{store.folder / name}: {len(blocks)} damaged blocks of {size} bytes, the first at byte "
+                f"{blocks[0] * size}"
+            )
+        print(f"{store.folder}: {len(store.meta['files'])} files, {len(damage)} damaged")
+    for problem in problems:
+        print(problem)
+    if problems:
+        print(f"`python -m sdm_core store heal --model {args.model}` repairs what can be repaired")
+    return _DAMAGED if problems else 0
+
+
+def _heal(atlas: AtlasFolder, args: argparse.Namespace) -> int:
+    from sdm_core.prediction.healing import heal
+
+    healed = heal(atlas)
+    for tile in healed.tiles_from_hot:
+        print(f"tile {tile:x}: written again from the hot copy")
+    for tile in healed.tiles_recomputed:
+        print(f"tile {tile:x}: predicted again")
+    for name in healed.hot_files:
+        print(f"{name}: repaired")
+    for tile in healed.tiles_left:
+        print(f"tile {tile:x}: no whole copy is left; taken out, to be predicted again by `tile`")
+    if not (healed.tiles_from_hot or healed.tiles_recomputed or healed.hot_files or healed.tiles_left):
+        print("nothing is damaged")
+    return _DAMAGED if healed.tiles_left else 0
+
+
+def _convert(atlas: AtlasFolder, args: argparse.Namespace) -> int:
+    from sdm_core.errors import NotWritableError
+    from sdm_core.prediction import EXCHANGE_FILE, TILES_FOLDER, unpack, write_manifest
+    from sdm_core.prediction.convert import archive_of_tiles, tiles_of_content
+    from sdm_core.prediction.objects import ObjectFolder
+
+    target = ObjectFolder(args.to)
+    if target.address == atlas.folder.address:
+        raise NotWritableError(f"{args.to} is the atlas itself; give another place for what is converted")
+    if atlas.archive is not None:
+        store = tiles_of_content(
+            unpack(atlas.archive),
+            atlas.species,
+            target.below(TILES_FOLDER).address,
+            tile_resolution=args.tile_resolution,
+        )
+        print(f"{store.address}: {len(store.grid.tiles)} tiles, version {store.version}")
+    else:
+        assert atlas.tiles is not None
+        if target.path is None:
+            raise NotWritableError(
+                f"{args.to} is no folder; an archive is written to a folder on this machine"
+            )
+        Path(target.path).mkdir(parents=True, exist_ok=True)
+        version = archive_of_tiles(atlas.tiles, target.path / EXCHANGE_FILE)
+        print(f"{target.path / EXCHANGE_FILE}: version {version}")
+    for name, content in atlas.companions().items():
+        target.put(name, content)
+    if target.path is not None:
+        write_manifest(target.path)
+    return 0
