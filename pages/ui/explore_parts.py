@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import frame, maps, numbers, resources, state
+from pages.ui import frame, map_tiles, maps, numbers, resources, state
 from pages.ui.messages import LAYER_UNITS, LAYERS, say
 from sdm_core.errors import FlorascopeError
 
@@ -165,8 +165,18 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
     map_column, panel = st.columns([3.3, 1.15], gap="small")
     with map_column, st.container(key="map_box"):
         chosen = _chosen_cell()
+        every_cell = cells.resolution < atlas.store.resolution
+        style = map_tiles.style_url(atlas, layer, species_id, scale, display.opacity) if every_cell else ""
         deck = maps.hexagon_map(
-            url, layer, cells.bounds, display.opacity, observed, chosen=chosen, legend_pixels=_LEGEND_PIXELS
+            url,
+            layer,
+            cells.bounds,
+            display.opacity,
+            observed,
+            chosen=chosen,
+            legend_pixels=_LEGEND_PIXELS,
+            base_style=style,
+            mean_of=say("tooltip_mean", area=numbers.number(cells.mean_area_km2)) if every_cell else "",
         )
         st.pydeck_chart(
             deck,
@@ -180,7 +190,7 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
             maps.legend(
                 scale,
                 name,
-                cells.mean_area_km2,
+                _size_drawn(atlas, cells),
                 frame.source_line(atlas),
                 observed is not None,
                 italic=layer == "species",
@@ -192,6 +202,14 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
         _cell_panel(atlas, chosen)
     if display.observed and observed is None:
         st.caption(say("no_observed"))
+
+
+def _size_drawn(atlas: Atlas, cells: MapCells) -> str:
+    """How wide the cells or hexagons on the map are, in words."""
+    if cells.resolution < atlas.store.resolution:
+        area = numbers.number(resources.fine_area_km2(atlas.name, atlas.store.version))
+        return say("legend_cell", area=area)
+    return say("legend_hexagon", area=numbers.number(cells.mean_area_km2))
 
 
 def _chosen_cell() -> str:
@@ -299,7 +317,7 @@ def below_map(
         source=html.escape(frame.data_name(atlas)),
     )
     if cells.resolution < atlas.store.resolution:
-        sentence += " " + say("coarse_note")
+        sentence += " " + say("coarse_note", area=numbers.number(cells.mean_area_km2))
     text.html(f'<p class="fs-note" data-testid="layer-sentence">{sentence}</p>')
     with buttons, st.container(horizontal=True, horizontal_alignment="right"):
         show_table = st.toggle(say("table"), key="show_table")

@@ -30,6 +30,8 @@ _KM_PER_DEGREE = 111.195
 #: Width and height, in pixels, that a first view must fit into.
 _FIT_PIXELS = (740, 540)
 _PHONE_PIXELS = (340, 500)
+#: Colour of hexagons that are pointed at but not seen; without any opacity they would not be found.
+_UNSEEN = (255, 255, 255, 1)
 
 
 def screen_pixels() -> tuple[int, int]:
@@ -53,11 +55,9 @@ def fit(bounds: Bounds, pixels: tuple[int, int] = _FIT_PIXELS) -> tuple[float, f
     return (west + east) / 2, latitude, round(min(zoom, 11.0), 2)
 
 
-def hexagon_rows(
-    cells: MapCells, values: NDArray[np.floating], scale: Scale, faint: tuple[int, ...]
-) -> bytes:
+def hexagon_rows(cells: MapCells, values: NDArray[np.floating], scale: Scale, ink: palette.Inks) -> bytes:
     """JSON rows of a hexagon layer: cell, colour, value, and percent and name of its best species."""
-    colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, faint)
+    colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, ink)
     rows = (
         f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":"{layer_value(scale.layer, value)}",{label}}}'
         for cell, (red, green, blue), value, label in zip(
@@ -71,14 +71,14 @@ def published(
     atlas: Atlas, layer: str, species_id: int, cells: MapCells, cutoff: float, full_range: bool, part: str
 ) -> tuple[str, Scale]:
     """Address of a layer's hexagons for the browser, and their scale; `part` names what `cells` covers."""
-    faint = palette.inks().faint
+    ink = palette.inks()
     version = str(atlas.store.version)
     values = resources.values_of(
         atlas.name, version, layer, species_id if layer == "species" else -1, part, cells
     )
     scale = scale_for(layer, values, cutoff, full_range)
-    key = repr((atlas.name, version, layer, species_id, part, scale, faint))
-    return LAYERS.publish(key, lambda: hexagon_rows(cells, values, scale, faint), base_path()), scale
+    key = repr((atlas.name, version, layer, species_id, part, scale, ink.faint))
+    return LAYERS.publish(key, lambda: hexagon_rows(cells, values, scale, ink), base_path()), scale
 
 
 def hexagon_map(
@@ -91,13 +91,17 @@ def hexagon_map(
     chosen: str = "",
     pixels: tuple[int, int] | None = None,
     legend_pixels: int = 0,
+    base_style: str = "",
+    mean_of: str = "",
 ) -> pdk.Deck:
     """Deck of one hexagon layer over the base map.
 
     hexagons_url: address of rows made by `hexagon_rows`. observed: columns `longitude`, `latitude`,
     `n_records`. outline: GeoJSON drawn on top. chosen: H3 name of a cell to ring. pixels: width and
     height the first view must fit into. legend_pixels: width of a legend on the right, from which the
-    view moves away where there is room.
+    view moves away where there is room. base_style: address of a map style that draws land, borders and every
+    cell as tiles (`map_tiles.style_url`); the hexagons then only answer to the pointer. mean_of: what the
+    tooltip's values are means of, in words.
 
     Colours are given to the sublayers: Streamlit fades the colours of every layer once something is
     selected, and a map that pales after a click cannot be read against its legend.
@@ -111,16 +115,7 @@ def hexagon_map(
     pixels_per_degree = 512 * 2**zoom / 360
     slack = max(0.0, pixels[0] - pixels_per_degree * (bounds[2] - bounds[0]))
     longitude += min(slack, legend_pixels) / 2 / pixels_per_degree
-    root = base_path()
     layers = [
-        pdk.Layer(
-            "GeoJsonLayer",
-            data=pdk.types.String(basemap_url("land", root)),
-            id="land",
-            filled=True,
-            stroked=False,
-            _subLayerProps={"polygons-fill": {"getFillColor": list(ink.land)}},
-        ),
         pdk.Layer(
             "H3HexagonLayer",
             data=pdk.types.String(hexagons_url),
@@ -133,20 +128,12 @@ def hexagon_map(
             opacity=opacity,
             pickable=True,
             auto_highlight=True,
-            highlight_color=[255, 255, 255, 90],
-            _subLayerProps={"hexagon-cell-hifi": {"getFillColor": "@@=c"}},
-        ),
-        pdk.Layer(
-            "GeoJsonLayer",
-            data=pdk.types.String(basemap_url("countries", root)),
-            id="countries",
-            filled=False,
-            stroked=True,
-            line_width_min_pixels=0.7,
-            line_width_max_pixels=1.2,
-            _subLayerProps={"polygons-stroke": {"getColor": list(ink.border)}},
-        ),
+            highlight_color=[255, 255, 255, 45 if base_style else 90],
+            _subLayerProps={"hexagon-cell-hifi": {"getFillColor": list(_UNSEEN) if base_style else "@@=c"}},
+        )
     ]
+    if not base_style:
+        layers = [_land(ink), *layers, _countries(ink)]
     if observed is not None and len(observed):
         layers.append(_observed_layer(observed, ink))
     if outline is not None:
@@ -184,14 +171,44 @@ def hexagon_map(
             longitude=longitude, latitude=latitude, zoom=zoom, min_zoom=1, max_zoom=12
         ),
         map_provider=None,
-        tooltip={"html": tooltip(layer), "style": TOOLTIP_STYLE},
+        **({"map_style": base_style} if base_style else {}),
+        tooltip={"html": tooltip(layer, mean_of), "style": TOOLTIP_STYLE},
     )
 
 
-def tooltip(layer: str) -> str:
-    """HTML of the tooltip: the value with its unit, then the best species of the hexagon."""
+def _land(ink: palette.Inks) -> pdk.Layer:
+    import pydeck as pdk
+
+    return pdk.Layer(
+        "GeoJsonLayer",
+        data=pdk.types.String(basemap_url("land", base_path())),
+        id="land",
+        filled=True,
+        stroked=False,
+        _subLayerProps={"polygons-fill": {"getFillColor": list(ink.land)}},
+    )
+
+
+def _countries(ink: palette.Inks) -> pdk.Layer:
+    import pydeck as pdk
+
+    return pdk.Layer(
+        "GeoJsonLayer",
+        data=pdk.types.String(basemap_url("countries", base_path())),
+        id="countries",
+        filled=False,
+        stroked=True,
+        line_width_min_pixels=0.7,
+        line_width_max_pixels=1.2,
+        _subLayerProps={"polygons-stroke": {"getColor": list(ink.border)}},
+    )
+
+
+def tooltip(layer: str, mean_of: str = "") -> str:
+    """HTML of the tooltip: the value with its unit, what it is a mean of, the best species of the hexagon."""
     lines = "".join(f"<br>{{p{rank}}} <i>{{s{rank}}}</i>" for rank in range(N_TOOLTIP_SPECIES))
-    return f"<b>{{v}}</b> {LAYER_UNITS[layer]}{lines}"
+    wider = f"<br><span style='opacity:0.75'>{mean_of}</span>" if mean_of else ""
+    return f"<b>{{v}}</b> {LAYER_UNITS[layer]}{wider}{lines}"
 
 
 TOOLTIP_STYLE = {
@@ -278,16 +295,18 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
     ]
 
 
-def legend(
-    scale: Scale, name: str, hexagon_km2: float, source: str, show_observed: bool, italic: bool
-) -> str:
-    """HTML of the legend: name, unit, ramp with its ends, swatches, atlas, version and date."""
+def legend(scale: Scale, name: str, size: str, source: str, show_observed: bool, italic: bool) -> str:
+    """HTML of the legend: name, unit, ramp with its ends, swatches, size of what is drawn, atlas and date."""
     ink = palette.inks()
     title = f"<i>{html.escape(name)}</i>" if italic else html.escape(name)
     middle = (scale.low + scale.high) / 2
     ends = "".join(f"<span>{layer_value(scale.layer, v)}</span>" for v in (scale.low, middle, scale.high))
     swatches = []
     if scale.cutoff > scale.low:
+        swatches.append(
+            f'<span class="fs-swatch" style="background:{palette.css(ink.zero)}"></span>'
+            + layer_value(scale.layer, 0.0)
+        )
         label = say("legend_cutoff", value=layer_value(scale.layer, scale.cutoff))
         swatches.append(f'<span class="fs-swatch" style="background:{palette.css(ink.faint)}"></span>{label}')
     swatches.append(
@@ -305,6 +324,6 @@ def legend(
         f'<div class="fs-ramp" style="background:{palette.css_ramp(scale.layer)}"></div>'
         f'<div class="fs-ends">{ends}</div>'
         f'<div class="fs-keys">{"".join(f"<span>{swatch}</span>" for swatch in swatches)}</div>'
-        f'<div class="fs-source">{say("legend_hexagon", area=number(hexagon_km2))}'
+        f'<div class="fs-source">{size}'
         f"<br><span>{html.escape(source)}</span></div></div>"
     )

@@ -39,8 +39,9 @@ ENGLISH: dict[str, str] = {
     "species_placeholder": "Type a name, for example Fagus or beech",
     "window": "Look closer at",
     "window_help": (
-        "The whole atlas is drawn with coarser hexagons, so that the browser stays quick. Choose a place,"
-        " or click a hexagon, to see the finest ones."
+        "Every cell is on the map at any zoom. Over the whole of a large atlas, the pointer and the table "
+        "read wider hexagons, so that the browser stays quick; choose a place, or click a hexagon, to read "
+        "single cells."
     ),
     "whole_atlas": "Whole atlas",
     "around_click": "Around the chosen cell",
@@ -48,7 +49,7 @@ ENGLISH: dict[str, str] = {
     "show_observed": "Observed records",
     "show_observed_help": "Circles: how many records the model learned from, never mixed into the colours.",
     "no_observed": "This atlas carries no observed records for this layer.",
-    "opacity": "Opacity of the hexagons",
+    "opacity": "Opacity of the cells",
     "cutoff": "Grey out below",
     "cutoff_help": (
         "Cells below this value turn pale grey, so that faint predictions do not pass for a range."
@@ -59,6 +60,8 @@ ENGLISH: dict[str, str] = {
     "legend_missing": "no prediction",
     "legend_observed": "records observed",
     "legend_hexagon": "hexagon ≈ {area} km²",
+    "legend_cell": "cell ≈ {area} km²",
+    "tooltip_mean": "mean of a hexagon of {area} km²",
     "click_hint": "Click a hexagon to read its species.",
     "learned_from": "Learned from {counts}.",
     "flag_endemic": "endemic",
@@ -93,7 +96,10 @@ ENGLISH: dict[str, str] = {
         "measures evenness of predicted occurrence, and saturates near 1 in rich cells."
     ),
     "grain_unknown": "a hexagon",
-    "coarse_note": "Each hexagon drawn is the area-weighted mean of its cells.",
+    "coarse_note": (
+        "The map shows every cell; the pointer, the table and its file give area-weighted means of "
+        "hexagons of {area} km²."
+    ),
     # region
     "step_choose": "Choose an area",
     "step_read": "Read",
@@ -182,6 +188,8 @@ ENGLISH: dict[str, str] = {
     ),
     "fine_own": "{area} (atlas)",
     "fine_title": "Cells of {area} are not predicted here yet",
+    "fine_absent": "Cells of {area} cannot be predicted on this installation",
+    "fine_instead": "The numbers below are those of the atlas's own cells.",
     "fine_cost": "{n} cells to predict: about {time}, up to {size} in the cache.",
     "fine_meanwhile": "Until then the numbers below are those of the atlas's own cells.",
     "fine_start": "Predict these cells",

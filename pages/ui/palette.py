@@ -19,6 +19,7 @@ class Inks:
     land: tuple[int, int, int, int]
     border: tuple[int, int, int, int]
     faint: tuple[int, int, int, int]
+    zero: tuple[int, int, int, int]
     observed: tuple[int, int, int, int]
     observed_rim: tuple[int, int, int, int]
     outline: tuple[int, int, int, int]
@@ -31,6 +32,7 @@ LIGHT = Inks(
     land=(250, 249, 245, 255),
     border=(70, 82, 86, 120),
     faint=(222, 226, 221, 255),
+    zero=(236, 237, 233, 255),
     observed=(214, 51, 108, 70),
     observed_rim=(176, 22, 78, 235),
     outline=(194, 37, 92, 255),
@@ -42,6 +44,7 @@ DARK = Inks(
     land=(38, 46, 48, 255),
     border=(214, 224, 224, 90),
     faint=(62, 71, 72, 255),
+    zero=(50, 59, 60, 255),
     observed=(255, 122, 168, 70),
     observed_rim=(255, 146, 184, 235),
     outline=(255, 120, 165, 255),
@@ -67,13 +70,18 @@ def ramp(layer: str) -> NDArray[np.uint8]:
 
 
 def colours(
-    layer: str, values: NDArray[np.floating], low: float, high: float, cutoff: float, faint: tuple[int, ...]
+    layer: str, values: NDArray[np.floating], low: float, high: float, cutoff: float, ink: Inks
 ) -> NDArray[np.uint8]:
-    """RGB of each value between `low` and `high`, uint8 (n, 3); NaN and values below `cutoff` get `faint`."""
+    """RGB of each value between `low` and `high`, uint8 (n, 3).
+
+    NaN and values below `cutoff` are faint, and zero below a cut-off has an ink of its own.
+    """
     span = high - low if high > low else 1.0
     scaled = np.nan_to_num((values - low) / span)
     found = ramp(layer)[np.clip((scaled * 255).round(), 0, 255).astype(np.uint8)]
-    found[~(values >= cutoff)] = faint[:3]
+    found[~(values >= cutoff)] = ink.faint[:3]
+    if cutoff > 0:
+        found[values == 0] = ink.zero[:3]
     return found
 
 

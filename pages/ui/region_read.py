@@ -267,7 +267,7 @@ def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int 
             maps.legend(
                 scale,
                 name,
-                cells.mean_area_km2,
+                say("legend_hexagon", area=numbers.number(cells.mean_area_km2)),
                 frame.source_line(atlas),
                 False,
                 italic=species_id is not None,

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from pages.ui import resources, routes
+from pages.ui import palette, resources, routes
+from sdm_core import config
 from sdm_core.prediction import LARGEST_CODE_ERROR
 from tests.make_store import SPECIES, lonlat_of, simulated_cells, simulated_probability
 from tests.pages.conftest import link_of, shown_html
@@ -130,9 +131,56 @@ def test_the_table_twin_holds_every_hexagon_highest_first(open_page):
 def test_cells_below_the_cutoff_are_grey_and_the_legend_says_so(open_page):
     app = open_page(species="Fagus sylvatica")
     app.slider(key="cutoff").set_value(50).run()
-    faint = {tuple(row["c"]) for row in hexagons(app) if float(row["v"].strip("<\u202f%")) < 49}
-    assert len(faint) == 1
+    low = [row for row in hexagons(app) if float(row["v"].strip("<\u202f%")) < 49]
+    faint, zero = palette.LIGHT.faint[:3], palette.LIGHT.zero[:3]
+    assert {tuple(row["c"]) for row in low} == {faint, zero}
+    assert {row["v"] for row in low if tuple(row["c"]) == zero} == {"0\u202f%"}
     assert "below 50\u202f%" in shown_html(app)
+
+
+def test_a_small_atlas_is_drawn_as_hexagons_without_a_map_style(open_page):
+    app = open_page()
+    assert "/florascope/" not in deck(app)["mapStyle"]
+    assert {"land", "cells", "countries"} <= {entry["id"] for entry in deck(app)["layers"]}
+
+
+def style_of(app):
+    """The map style the browser would fetch."""
+    address = deck(app)["mapStyle"]
+    return json.loads(routes.LAYERS.body(address.rpartition("/")[2].removesuffix(".json")))
+
+
+def test_above_the_limit_of_hexagons_every_cell_is_drawn_as_tiles_in_the_colours_of_the_legend(
+    open_page, monkeypatch, simulated_atlas
+):
+    monkeypatch.setattr(config, "MAX_MAP_CELLS", 50)
+    app = open_page(species="Fagus sylvatica")
+    assert len(hexagons(app)) < 50  # what the pointer reads
+    assert layer(app, "cells")["_subLayerProps"]["hexagon-cell-hifi"]["getFillColor"][3] == 1
+    assert not {"land", "countries"} & {entry["id"] for entry in deck(app)["layers"]}
+    style = style_of(app)
+    assert [entry["type"] for entry in style["layers"]] == ["background", "fill", "raster", "line"]
+    (tiles,) = style["sources"][style["layers"][2]["source"]]["tiles"]
+    species_id = NAMES.index("Fagus sylvatica")
+    assert f"/api/v1/atlases/simulated-pyrenees/tiles/species/{species_id}/{{z}}/{{x}}/{{y}}.png?" in tiles
+    look = dict(part.split("=") for part in tiles.partition("?")[2].split("&"))
+    assert (look["min"], look["cutoff"], look["v"]) == ("0", "0.02", simulated_atlas.store.version)
+    assert f"{float(look['max']) * 100:g}\u202f%" in shown_html(app)
+    assert "cell ≈" in shown_html(app)
+    assert "The map shows every cell" in shown_html(app)
+
+
+def test_the_layer_before_fades_below_the_new_one_and_a_rerun_changes_nothing(open_page, monkeypatch):
+    monkeypatch.setattr(config, "MAX_MAP_CELLS", 50)
+    app = open_page(species="Fagus sylvatica")
+    first = style_of(app)["layers"][2]
+    app.radio(key="layer_picker").set_value("richness").run()
+    before, shown = style_of(app)["layers"][2:4]
+    assert (before["id"], before["paint"]["raster-opacity"]) == (first["id"], 0)
+    assert shown["paint"]["raster-opacity"] == 0.9
+    address = deck(app)["mapStyle"]
+    app.run()
+    assert deck(app)["mapStyle"] == address
 
 
 def test_observed_records_are_circles_in_another_ink(open_page):

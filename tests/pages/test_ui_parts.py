@@ -44,9 +44,10 @@ def test_probabilities_are_percents_with_sensible_digits(probability, text):
 
 
 def test_cells_below_the_cutoff_and_without_a_value_are_not_coloured():
-    grey = (1, 2, 3, 255)
-    painted = palette.colours("species", np.array([0.0, 0.01, 0.5, 1.0, np.nan]), 0, 1, 0.02, grey)
-    assert painted[[0, 1, 4]].tolist() == [[1, 2, 3]] * 3
+    ink = palette.LIGHT
+    painted = palette.colours("species", np.array([0.0, 0.01, 0.5, 1.0, np.nan]), 0, 1, 0.02, ink)
+    assert painted[[1, 4]].tolist() == [list(ink.faint[:3])] * 2
+    assert painted[0].tolist() == list(ink.zero[:3])
     assert painted[3].tolist() == palette.ramp("species")[255].tolist()
 
 
