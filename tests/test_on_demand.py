@@ -159,6 +159,8 @@ def test_an_atlas_without_model_weights_or_covariates_says_what_is_missing(
     (folder / "model.safetensors").unlink()
     assert "without the weights" in plan.missing_inputs(replace(atlas, folder=folder))
     (folder / "model.safetensors").touch()
+    (folder / "model.json").write_text(json.dumps({"notes": {"configuration": {"pack": {"folder": "x"}}}}))
+    assert "trained on packed images" in plan.missing_inputs(replace(atlas, folder=folder))
     notes = {"configuration": {"covariates": {"path": "climate/europe.tif"}}}
     (folder / "model.json").write_text(json.dumps({"notes": notes}))
     monkeypatch.setattr(config, "DATA_DIR", tmp_path / "data")
@@ -221,6 +223,7 @@ def test_two_processes_with_overlapping_regions_predict_each_tile_once(atlas, pr
         np.testing.assert_array_equal(store.codes, truth)
 
 
+@pytest.mark.slow
 def test_a_cancelled_request_keeps_what_it_has_and_the_next_goes_on(atlas, predicted, monkeypatch):
     monkeypatch.setenv(fine_cells.PAUSE, "0.2")
     job = on_demand.request_fine(atlas, NEIGHBOUR, 8)
@@ -252,6 +255,42 @@ def test_a_damaged_store_is_made_again(atlas):
     (store.folder / "store.json").write_text("{")
     assert on_demand.fine_store(atlas, VALLEY, 8) is None
     assert compute(atlas, VALLEY).n_cells == store.n_cells
+
+
+def flip(path: Path, at: int = -100) -> None:
+    """Change one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_a_store_of_which_a_byte_changed_is_made_again_from_its_tiles(atlas, predicted):
+    before = np.array(compute(atlas, VALLEY).codes)
+    n_tiles = len(predicted())
+    folder = cache.hot_folder(cache.fine_folder(atlas, 8), on_demand.tiles_of(atlas, VALLEY, 8)[0])
+    flip(folder / "codes.npy")
+    assert on_demand.fine_store(atlas, VALLEY, 8) is None
+    np.testing.assert_array_equal(on_demand.fine_store(atlas, VALLEY, 8).codes, before)
+    assert len(predicted()) == n_tiles
+
+
+def test_a_damaged_tile_is_predicted_again_and_only_that(atlas, predicted, caplog):
+    before = np.array(compute(atlas, VALLEY).codes)
+    n_tiles = len(predicted())
+    folder, tiles = cache.fine_folder(atlas, 8), on_demand.tiles_of(atlas, VALLEY, 8)[0]
+    cache.remove_folder(cache.hot_folder(folder, tiles))
+    group = folder / prediction.TILES_FOLDER
+    index = int(np.searchsorted(prediction.TileStore.open(group).grid.tiles, tiles[2]))
+    flip(group / "codes" / "c" / str(index) / "0")
+    np.testing.assert_array_equal(compute(atlas, VALLEY).codes, before)
+    assert predicted()[n_tiles:] == [f"{tiles[2]:x}"]
+    assert "predicting 1 tiles again" in caplog.text
+
+
+def test_a_region_without_covariates_says_so(atlas, monkeypatch):
+    monkeypatch.setattr(make_store, "WEST", 2.0)
+    with pytest.raises(NoDataInRegionError, match="has no covariates in this region"):
+        compute(atlas, WEST_REGION)
 
 
 # The limit of the cache -----------------------------------------------------------------------------
@@ -337,6 +376,7 @@ def test_what_another_process_works_with_stays_until_it_ends(atlas):
     assert not len(cache.finished_tiles(folder))
 
 
+@pytest.mark.slow
 def test_a_page_that_reads_while_the_store_goes_gets_none_instead_of_half(atlas):
     compute(atlas, VALLEY)
     stop, failures = threading.Event(), []

@@ -78,23 +78,21 @@ def _offer(atlas: Atlas, region: Region, resolution: int) -> None:
 def _cost(atlas: Atlas, region: Region, resolution: int, last: JobStatus | None) -> None:
     plan: FinePlan = on_demand.fine_plan(atlas, region, resolution)
     words, action = st.columns([4, 1.1], vertical_alignment="center")
-    lines = [
-        f"**{say('fine_title', area=resources.cell_size_text(resolution))}**",
-        say(
-            "fine_cost",
-            n=numbers.number(plan.n_new_cells),
-            time=numbers.duration(plan.seconds),
-            size=numbers.size(plan.n_bytes),
-        )
-        + " "
-        + say("fine_meanwhile"),
-    ]
+    area = resources.cell_size_text(resolution)
     with words:
-        st.markdown("  \n".join(lines))
-        st.caption(on_demand.fine_note(atlas, resolution))
         if plan.problem:
+            st.markdown(f"**{say('fine_absent', area=area)}**  \n{say('fine_instead')}")
             st.info(plan.problem, icon=":material/inventory_2:")
-        elif last is not None and last.state == "failed":
+        else:
+            cost = say(
+                "fine_cost",
+                n=numbers.number(plan.n_new_cells),
+                time=numbers.duration(plan.seconds),
+                size=numbers.size(plan.n_bytes),
+            )
+            st.markdown(f"**{say('fine_title', area=area)}**  \n{cost} {say('fine_meanwhile')}")
+            st.caption(on_demand.fine_note(atlas, resolution))
+        if last is not None and last.state == "failed":
             st.error(say("fine_failed", reason=last.error), icon=":material/error:")
         elif last is not None and last.state == "cancelled":
             st.caption(say("fine_cancelled"))

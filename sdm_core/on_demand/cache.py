@@ -73,6 +73,14 @@ def marker(folder: Path, tile: int) -> Path:
     return folder / TILES_FOLDER / "done" / f"{int(tile):x}.json"
 
 
+def holds_cells(folder: Path, tile: int) -> bool:
+    """Whether a finished tile holds cells, or may: its marker cannot be read."""
+    try:
+        return json.loads(marker(folder, tile).read_bytes())["n_cells"] != 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def touch(folder: Path, tiles: NDArray[np.uint64]) -> None:
     """Note that the tiles and their store are used now."""
     for tile in tiles.tolist():
@@ -234,6 +242,7 @@ __all__ = [
     "evict",
     "fine_folder",
     "finished_tiles",
+    "holds_cells",
     "hot_folder",
     "in_use",
     "remove_folder",

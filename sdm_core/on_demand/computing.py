@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from sdm_core.errors import StoreMismatchError
+from sdm_core.errors import CorruptStoreError, StoreMismatchError
 from sdm_core.on_demand import cache, plan, reading
 from sdm_core.prediction import TILES_FOLDER, TileGrid, TileStore
 from sdm_core.prediction.tiling import predictor_of, tile_one
@@ -56,7 +56,17 @@ def compute_fine(
         predicted = _predict(atlas, tiles, resolution, on_progress, check_cancelled)
         check_cancelled()
         on_progress(_PREDICTING, "Putting the cells together", None)
-        store = reading.make_store(atlas, folder, predicted, tiles)
+        try:
+            store = reading.make_store(atlas, folder, predicted, tiles)
+        except CorruptStoreError as error:
+            damaged = predicted.damaged(tiles.tolist())
+            if not len(damaged):
+                raise
+            logger.warning("%s; predicting %d tiles again", error, len(damaged))
+            for tile in damaged.tolist():
+                predicted.remove_tile(tile)
+            predicted = _predict(atlas, tiles, resolution, on_progress, check_cancelled)
+            store = reading.make_store(atlas, folder, predicted, tiles)
         cache.touch(folder, tiles)
         cache.evict()
     return store

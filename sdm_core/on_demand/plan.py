@@ -149,8 +149,13 @@ def fine_plan(atlas: Atlas, region: Region, resolution: int) -> FinePlan:
 def missing_inputs(atlas: Atlas) -> str:
     """One sentence on what predicting needs and this installation lacks; empty when all is there."""
     try:
-        notes = json.loads((atlas.folder / "model.json").read_bytes())["notes"]
-        covariates = str(notes["configuration"]["covariates"]["path"])
+        configuration = json.loads((atlas.folder / "model.json").read_bytes())["notes"]["configuration"]
+        if "pack" in configuration:
+            return (
+                f"The model of {atlas.title} was trained on packed images, which cover no other places than "
+                "those of its surveys, so finer cells cannot be predicted."
+            )
+        covariates = str(configuration["covariates"]["path"])
     except (OSError, ValueError, KeyError, TypeError):
         return (
             f"{atlas.title} came without its model, so finer cells cannot be predicted; use an atlas folder "

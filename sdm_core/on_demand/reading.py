@@ -13,11 +13,12 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from sdm_core.errors import CorruptStoreError
+from sdm_core.errors import CorruptStoreError, NoDataInRegionError
 from sdm_core.on_demand import cache, plan
 from sdm_core.prediction import TILES_FOLDER, PredictionStore, TileStore
 from sdm_core.prediction.files import OBSERVED_FILE, OBSERVED_SPECIES_FILE
 from sdm_core.prediction.hot import build_hot
+from sdm_core.prediction.integrity import read_stamp
 
 if TYPE_CHECKING:
     from sdm_core.regions import Region
@@ -52,17 +53,34 @@ def fine_store(
             return make_store(atlas, folder, TileStore.open(folder / TILES_FOLDER), tiles)
         if time.time() - (hot / cache.USED_FILE).stat().st_mtime > _TOUCH_AFTER_S:
             cache.touch(folder, tiles)
-        return _of_atlas(atlas, PredictionStore.open(hot))
+        store = PredictionStore.open(hot)
+        if _changed(store):
+            store.verify()
+        return _of_atlas(atlas, store)
     except (CorruptStoreError, FileNotFoundError) as error:  # damaged, or evicted just now: predicted anew
         logger.warning("the finer predictions in %s cannot be read: %s", hot, error)
         cache.remove_folder(hot)
         return None
 
 
+def _changed(store: PredictionStore) -> bool:
+    """Whether a file of the store changed since it was last compared with its checksums."""
+    stamp = read_stamp(store.folder)
+    return any(stamp.get(name) != (store.folder / name).stat().st_mtime_ns for name in store.meta["files"])
+
+
 def make_store(
     atlas: Atlas, folder: Path, tiles_store: TileStore, tiles: NDArray[np.uint64]
 ) -> PredictionStore:
-    """The store of some tiles, all of them finished; made once, whoever asks."""
+    """The store of some tiles, all of them finished; made once, whoever asks.
+
+    Raises `NoDataInRegionError` when they hold no cell, `CorruptStoreError` when one is damaged.
+    """
+    if not any(cache.holds_cells(folder, tile) for tile in tiles.tolist()):
+        raise NoDataInRegionError(
+            f"The model of {atlas.title} has no covariates in this region, so no finer cell could be "
+            "predicted; choose a region on the land it covers."
+        )
     hot = cache.hot_folder(folder, tiles)
     hot.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{hot.name}.lock", timeout=_LOCK_TIMEOUT_S):
@@ -95,7 +113,7 @@ def fine_note(atlas: Atlas, resolution: int) -> str:
     """What finer cells are and are not, in one sentence."""
     grain = str(atlas.card.get("grain") or "the squares the model learned from")
     return (
-        f"Cells of about {plan.mean_cell_km2(resolution):.2g} km² were predicted on demand from the same "
+        f"Cells of about {plan.mean_cell_km2(resolution):.2g} km² are predicted on demand from the same "
         "covariates, interpolated: they follow borders more closely but show no detail the covariates do not "
         f"have, and a probability still stands for {grain}."
     )

@@ -112,6 +112,7 @@ def test_a_link_to_finer_cells_that_are_there_opens_them(open_page, model_atlas,
     assert number(app, "cell_area_km2") == engine_summary(model_atlas, VALLEY)["cell_area_km2"].shown
 
 
+@pytest.mark.slow
 def test_a_running_prediction_can_be_cancelled_and_started_again(open_page, model_atlas, monkeypatch):
     monkeypatch.setenv(fine_cells.PAUSE, "0.5")
     app = open_page("region", region=link_to(VALLEY), resolution="8")
@@ -124,6 +125,7 @@ def test_a_running_prediction_can_be_cancelled_and_started_again(open_page, mode
     assert not app.button(key="fine_start").disabled
 
 
+@pytest.mark.slow
 def test_a_failed_prediction_says_why(open_page, model_atlas, monkeypatch, tmp_path: Path):
     monkeypatch.setenv(fine_cells.NOTES, str(tmp_path))  # a folder: noting a tile fails
     app = open_page("region", region=link_to(VALLEY), resolution="8")
@@ -138,6 +140,7 @@ def test_without_a_model_the_button_is_off_and_says_what_to_do(open_page):
     app = open_page("region", region=link_to(VALLEY), resolution="7")
     assert app.button(key="fine_start").disabled
     assert "came without its model" in app.info[0].value
+    assert "Cells of 5.2\u202fkm² cannot be predicted on this installation" in shown_text(app)
     assert number(app, "gamma")
 
 
