@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -163,13 +163,16 @@ class ModelPredictor:
         species: pd.DataFrame | None = None,
         name: str | None = None,
         title: str | None = None,
+        tile_resolution: int | None = None,
     ) -> TileGrid:
         """The grid of a tiled store of these predictions, by default with every tile that may hold a cell.
 
         resolution: H3 resolution of the cells. species: a species table in the order of the model's
-        species; that of the atlas folder by default, else names alone.
+        species; that of the atlas folder by default, else names alone. tile_resolution: of the tiles, by
+        default as `tile_resolution_for` chooses.
         """
-        tile_resolution = tile_resolution_for(resolution, len(self.species))
+        if tile_resolution is None:
+            tile_resolution = tile_resolution_for(resolution, len(self.species))
         chosen = tiles_of_area(self.area, resolution, tile_resolution) if tiles is None else tiles
         table = self.species_table if species is None else species
         return TileGrid(
@@ -212,8 +215,13 @@ class ModelPredictor:
         kept, codes = [], [np.empty((0, len(self.species)), dtype=np.uint8)]
         for rows, inputs in self._inputs(lonlat):
             kept.append(cells[rows])
-            codes.append(self._codes(inputs))
+            codes.append(self.codes(inputs))
         return Tile(np.concatenate([np.empty(0, dtype=np.uint64), *kept]), np.concatenate(codes))
+
+    def batches(self, tile: int, resolution: int) -> Iterator[SiteInputs]:
+        """What the model sees of the cells of a tile, as many at once as `tile` predicts at once."""
+        for _, inputs in self._inputs(self._candidates(tile, resolution)[1]):
+            yield inputs
 
     def cells_of_tile(self, tile: int, resolution: int) -> NDArray[np.uint64]:
         """Cells of a tile that lie in the study area and have covariates, ascending."""
@@ -250,7 +258,7 @@ class ModelPredictor:
         codes = np.empty((len(cells), len(self.species)), dtype=np.uint8)
         found = np.zeros(len(cells), dtype=bool)
         for rows, inputs in self._inputs(lonlat, on_data_only=False):
-            codes[rows], found[rows] = self._codes(inputs), True
+            codes[rows], found[rows] = self.codes(inputs), True
         if not found.all():
             raise CovariateError(
                 f"{int((~found).sum())} of {len(cells)} cells have no covariates; leave them out."
@@ -270,7 +278,7 @@ class ModelPredictor:
 
     def _inputs(
         self, lonlat: NDArray[np.float64], with_patches: bool = True, on_data_only: bool | None = None
-    ) -> Any:
+    ) -> Iterator[tuple[NDArray[np.int64], SiteInputs]]:
         """Rows of places that have covariates and what the model sees of them, some at a time, in order."""
         own_only = self.area.on_data_only if on_data_only is None else on_data_only
         step = _CELLS_PER_STEP_PATCHES if self.patches else _CELLS_PER_STEP
@@ -325,8 +333,8 @@ class ModelPredictor:
         make_ready(model, best_device(self.spec.device))
         return model
 
-    def _codes(self, inputs: SiteInputs) -> NDArray[np.uint8]:
-        """Codes of calibrated probabilities."""
+    def codes(self, inputs: SiteInputs) -> NDArray[np.uint8]:
+        """Codes of calibrated probabilities (n, n_species): the model's forward pass and nothing else."""
         if isinstance(self.calibration, PlattCalibration):
             return predict_codes(self._model, inputs, self.calibration.slope, self.calibration.intercept)
         return encode(self.calibration.probabilities(self._model.predict_logits(inputs)))

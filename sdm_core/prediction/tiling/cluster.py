@@ -231,13 +231,15 @@ def _check_listening(address: str) -> None:
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Without distributed's running commentary, which it would mix with ours."""
-    theirs = logging.getLogger("distributed")
-    before = theirs.level
-    theirs.setLevel(logging.CRITICAL)
+    theirs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [their.level for their in theirs]
+    for their in theirs:
+        their.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        theirs.setLevel(before)
+        for their, level in zip(theirs, before, strict=True):
+            their.setLevel(level)
 
 
 def _no_scheduler(scheduler: str | None, error: object) -> str:

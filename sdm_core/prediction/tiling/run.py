@@ -116,7 +116,7 @@ def missing_tiles(store: TileStore, wanted: NDArray[np.uint64]) -> NDArray[np.ui
     finished = np.intersect1d(store.finished(), wanted)
     damaged = store.damaged(finished.tolist())
     for tile in damaged.tolist():
-        logger.warning("tile %x of %s is damaged and will be predicted again", tile, store.address)
+        logger.info("tile %x of %s will be predicted again", tile, store.address)
         store.remove_tile(tile)
     return np.setdiff1d(wanted, np.setdiff1d(finished, damaged))
 
