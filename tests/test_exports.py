@@ -126,7 +126,7 @@ def test_bytes_have_the_colours_of_the_probability_ramp_and_clear_nodata(simulat
         assert raster.read(1)[raster.read(1) != 255].max() <= 200
     viridis = [tuple(round(255 * part) for part in colormaps["viridis"](share)[:3]) for share in (0.0, 1.0)]
     assert [colours[byte][:3] for byte in (0, 200)] == viridis
-    assert colours[255][3] == 0 and colours[0][3] == 255
+    assert colours[255] == (0, 0, 0, 0) and colours[0][3] == 255
 
 
 def test_the_file_says_what_it_is_where_it_comes_from_and_how_to_cite_it(simulated_atlas, beech, tmp_path):
@@ -225,7 +225,9 @@ def test_pixels_sit_on_multiples_of_their_size(simulated_atlas):
     assert np.isin(np.round(a.x * 240).astype(int), np.round(b.x * 240).astype(int)).all()
 
 
-def test_the_grid_holds_every_hexagon_whole(simulated_atlas):
+@pytest.mark.parametrize("outermost", [grid._SAMPLE_CELLS, 25])
+def test_the_grid_holds_every_hexagon_whole(simulated_atlas, monkeypatch, outermost):
+    monkeypatch.setattr(grid, "_SAMPLE_CELLS", outermost)
     store = simulated_atlas.store
     corners = shapely.get_coordinates(regions.cell_polygons(store.cells))
     for crs, size in SYSTEMS:
@@ -355,12 +357,28 @@ def test_geoparquet_is_written_in_row_groups_and_says_what_it_is(simulated_atlas
     assert file.read().equals(pq.read_table(tmp_path / "one.parquet"))
     geo = json.loads(file.metadata.metadata[b"geo"])
     assert geo["version"] == "1.1.0" and geo["columns"]["geometry"]["geometry_types"] == ["Polygon"]
-    assert geo["columns"]["geometry"]["covering"]["bbox"]["xmin"] == ["bbox", "xmin"]
+    assert geo["columns"]["geometry"]["covering"]["bbox"] == {
+        side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")
+    }
+    bbox = pq.read_table(tmp_path / "many.parquet")["bbox"].combine_chunks().flatten()
+    assert np.array_equal(np.transpose(bbox), shapely.bounds(regions.cell_polygons(store.cells)))
     assert geo["columns"]["geometry"]["bbox"] == pytest.approx(
         shapely.total_bounds(regions.cell_polygons(store.cells))
     )
     own = json.loads(file.metadata.metadata[b"florascope"])
     assert own["ATLAS_VERSION"] == store.version
+
+
+def test_cells_of_a_region_carry_their_own_values(simulated_atlas, tmp_path):
+    store = simulated_atlas.store
+    region = regions.region_from_geometry(VALLEY, "Valley")
+    layer = exports.choose_layers(store, (), [BEECH])
+    count = exports.write_cells_geoparquet(tmp_path / "a.parquet", simulated_atlas, layer, region)
+    table = gpd.read_parquet(tmp_path / "a.parquet")
+    inside = shapely.contains_xy(VALLEY, store.lonlat)
+    assert count == len(table) == inside.sum() < store.n_cells
+    known = _probabilities(simulated_atlas)
+    assert table[BEECH].to_numpy() == pytest.approx([known[name] for name in table["cell"]], abs=1e-7)
 
 
 def test_no_layer_may_take_the_name_of_a_fixed_column(simulated_atlas, tmp_path):
@@ -415,6 +433,19 @@ def test_gdal_reads_the_same_grid_out_of_netcdf(netcdf):
         assert np.array_equal(raster.read(), raw["probability"].values)
         assert raster.transform.c + 250 == raw["x"].values[0]
         assert raster.transform.f - 250 == raw["y"].values[0]
+
+
+def test_gdal_finds_pixels_of_netcdf_in_degrees_where_they_are(simulated_atlas, beech, tmp_path):
+    spec = PixelSpec("EPSG:4326", 1 / 120)
+    exports.write_netcdf(tmp_path / "a.nc", simulated_atlas, [beech], spec)
+    exports.write_cog(tmp_path / "a.tif", simulated_atlas, beech, spec)
+    with (
+        rasterio.open(f"netcdf:{tmp_path / 'a.nc'}:probability") as one,
+        rasterio.open(tmp_path / "a.tif") as other,
+    ):
+        assert one.transform.almost_equals(other.transform, 1e-9)
+        assert one.crs == other.crs
+        assert np.array_equal(one.read(1), other.read(1))
 
 
 @pytest.mark.parametrize("dtype", exports.DTYPES)

@@ -145,6 +145,7 @@ def test_items_of_an_earlier_version_go_and_those_of_this_one_stay(simulated_atl
     entry = json.loads((old / "richness.json").read_bytes())
     entry["properties"]["florascope:atlas_version"] = "another"
     (old / "old-one.json").write_text(json.dumps(entry))
+    (old / "richness.tif").rename(old / "old-one.tif")
     exports.publish(simulated_atlas, chosen[1:], tmp_path, SPEC)
     assert not old.exists()
     collection = json.loads((tmp_path / simulated_atlas.name / "collection.json").read_bytes())

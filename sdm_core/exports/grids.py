@@ -242,20 +242,14 @@ def _cf_unit(unit: str) -> str:
 
 
 def _crs_attributes(grid: Grid) -> dict[str, Any]:
-    """CF grid mapping, with the text and the corner that GDAL reads."""
+    """CF grid mapping, with the text that GDAL reads under its own name too."""
     text = grid.crs.to_wkt()
     cf = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in grid.crs.to_cf().items()
         if value is not None
     }
-    numbers = grid.transform.to_gdal()
-    return {
-        **cf,
-        "spatial_ref": text,
-        "crs_wkt": text,
-        "GeoTransform": " ".join(f"{n:.17g}" for n in numbers),
-    }
+    return {**cf, "spatial_ref": text, "crs_wkt": text}
 
 
 def _species_columns(dataset: _Dataset) -> dict[str, tuple[str, NDArray[Any], dict[str, str]]]:
