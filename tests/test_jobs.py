@@ -11,6 +11,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,9 @@ def test_progress_has_a_message_and_the_time_left():
     assert status.message.startswith("Counted to ")
     assert 0 < status.progress < 1
     assert status.seconds_left < 60
+    assert 1 <= status.seconds_left_now <= status.seconds_left
+    later = replace(status, updated=status.updated - 1000)
+    assert later.seconds_left_now == 1, "it counts down between two words of the job, never below a second"
     job.cancel()
     job.wait(WAIT_S)
 

@@ -116,8 +116,8 @@ def _wait(job: Job, resolution: int) -> None:
     words, action = st.columns([4, 1.1], vertical_alignment="center")
     with words:
         said = say("fine_running", area=resources.cell_size_text(resolution), message=status.message.lower())
-        if status.seconds_left is not None:
-            said += f" · {say('fine_left', time=numbers.duration(status.seconds_left))}"
+        if (left := status.seconds_left_now) is not None:
+            said += f" · {say('fine_left', time=numbers.duration(left))}"
         st.progress(status.progress, text=said)
         st.caption(say("fine_cancelling") if job.cancel_asked() else say("fine_leave"))
     action.button(

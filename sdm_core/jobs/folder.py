@@ -33,14 +33,16 @@ class JobError(FlorascopeError):
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a job is. Times are seconds since 1970; `seconds_left` is None while nobody can tell."""
+    """How far a job is. Times are seconds since 1970."""
 
     state: JobState
     #: Share of the work done, 0 to 1.
     progress: float = 0.0
     #: What is being done, in words for the person who waits.
     message: str = ""
+    #: Time left when this was written (`updated`); None while nobody can tell.
     seconds_left: float | None = None
+    updated: float = 0.0
     created: float = 0.0
     started: float | None = None
     finished: float | None = None
@@ -53,6 +55,13 @@ class JobStatus:
     def active(self) -> bool:
         """Whether it waits or runs."""
         return self.state in ACTIVE
+
+    @property
+    def seconds_left_now(self) -> float | None:
+        """Time left by now, never less than a second; None while nobody can tell."""
+        if self.seconds_left is None or not self.active:
+            return None
+        return max(1.0, self.seconds_left - (time.time() - self.updated))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON writes it."""

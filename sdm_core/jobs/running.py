@@ -82,8 +82,9 @@ class JobContext:
 
     def _write(self) -> None:
         with self._writing:
-            write_json(self.folder / STATUS_FILE, self._status.to_dict())
             self._written = time.time()
+            self._status = replace(self._status, updated=self._written)
+            write_json(self.folder / STATUS_FILE, self._status.to_dict())
 
 
 def run(folder: Path) -> int:
