@@ -250,6 +250,8 @@ def test_a_store_in_memory_is_the_store_on_disk(filled: TileStore, simulated_atl
     store = TileStore.create(f"memory://{uuid.uuid4().hex}/x.zarr", grid_of(simulated_atlas))
     write_all(store, simulated_atlas)
     assert store.digests() == filled.digests()
+    store.finish()
+    assert store.digests() == filled.digests()
     tile = int(store.grid.tiles[0])
     assert_same(TileStore.open(store.address).read_tile(tile), filled.read_tile(tile))
     store.remove_tile(tile)
@@ -292,6 +294,11 @@ def test_a_finished_store_is_read_over_http(filled: TileStore, web_root: str):
     np.testing.assert_array_equal(store.finished(), filled.grid.tiles)
     tile = int(store.grid.tiles[3])
     assert_same(store.read_tile(tile), filled.read_tile(tile))
+    filled.remove_tile(int(filled.grid.tiles[0]))
+    with pytest.raises(CorruptStoreError, match="this address has no listing"):
+        TileStore.open(address).finished()
+    filled.finish()
+    np.testing.assert_array_equal(TileStore.open(address).finished(), filled.grid.tiles[1:])
     with pytest.raises(NotWritableError, match="can be read but not written"):
         store.write_tile(tile, filled.read_tile(tile))
     import xarray

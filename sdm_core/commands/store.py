@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdm_core.prediction.objects import ObjectFolder
     from sdm_core.prediction.opening import AtlasFolder
 
 _DAMAGED = 1
@@ -87,9 +87,12 @@ def _verify(atlas: AtlasFolder, args: argparse.Namespace) -> int:
 
 
 def _heal(atlas: AtlasFolder, args: argparse.Namespace) -> int:
+    from sdm_core.pipeline.tiled_atlas import recomputation
     from sdm_core.prediction.healing import heal
 
-    healed = heal(atlas)
+    folder = atlas.folder.path
+    with_model = atlas.tiles is not None and folder is not None and (folder / "model.json").is_file()
+    healed = heal(atlas, recomputation(folder) if with_model and folder is not None else None)
     for tile in healed.tiles_from_hot:
         print(f"tile {tile:x}: written again from the hot copy")
     for tile in healed.tiles_recomputed:
@@ -105,32 +108,56 @@ def _heal(atlas: AtlasFolder, args: argparse.Namespace) -> int:
 
 def _convert(atlas: AtlasFolder, args: argparse.Namespace) -> int:
     from sdm_core.errors import NotWritableError
-    from sdm_core.prediction import EXCHANGE_FILE, TILES_FOLDER, unpack, write_manifest
-    from sdm_core.prediction.convert import archive_of_tiles, tiles_of_content
+    from sdm_core.prediction import write_manifest
     from sdm_core.prediction.objects import ObjectFolder
 
     target = ObjectFolder(args.to)
     if target.address == atlas.folder.address:
         raise NotWritableError(f"{args.to} is the atlas itself; give another place for what is converted")
-    if atlas.archive is not None:
-        store = tiles_of_content(
-            unpack(atlas.archive),
-            atlas.species,
-            target.below(TILES_FOLDER).address,
-            tile_resolution=args.tile_resolution,
-        )
-        print(f"{store.address}: {len(store.grid.tiles)} tiles, version {store.version}")
-    else:
-        assert atlas.tiles is not None
-        if target.path is None:
-            raise NotWritableError(
-                f"{args.to} is no folder; an archive is written to a folder on this machine"
-            )
-        Path(target.path).mkdir(parents=True, exist_ok=True)
-        version = archive_of_tiles(atlas.tiles, target.path / EXCHANGE_FILE)
-        print(f"{target.path / EXCHANGE_FILE}: version {version}")
-    for name, content in atlas.companions().items():
-        target.put(name, content)
-    if target.path is not None:
-        write_manifest(target.path)
+    try:
+        if atlas.archive is not None:
+            _write_tiles(atlas, target, args.tile_resolution)
+        else:
+            _write_archive(atlas, target)
+        for name, content in atlas.companions().items():
+            target.put(name, content)
+        if target.path is not None:
+            write_manifest(target.path)
+    except OSError as error:
+        raise NotWritableError(
+            f"{args.to} cannot be written ({error.strerror or error}); free some space there, or give "
+            "another place"
+        ) from error
     return 0
+
+
+def _write_tiles(atlas: AtlasFolder, target: ObjectFolder, tile_resolution: int | None) -> None:
+    from sdm_core.errors import ConfigurationError
+    from sdm_core.prediction import TILES_FOLDER, unpack
+    from sdm_core.prediction.convert import tiles_of_content
+
+    assert atlas.archive is not None
+    content = unpack(atlas.archive)
+    if tile_resolution is not None and not 0 <= tile_resolution <= content.resolution:
+        raise ConfigurationError(
+            f"--tile-resolution is {tile_resolution}, expected a whole number from 0 to "
+            f"{content.resolution}, the resolution of the cells"
+        )
+    address = target.below(TILES_FOLDER).address
+    store = tiles_of_content(content, atlas.species, address, tile_resolution=tile_resolution)
+    print(f"{store.address}: {len(store.grid.tiles)} tiles, version {store.version}")
+
+
+def _write_archive(atlas: AtlasFolder, target: ObjectFolder) -> None:
+    from sdm_core.errors import NotWritableError
+    from sdm_core.prediction import EXCHANGE_FILE
+    from sdm_core.prediction.convert import archive_of_tiles
+
+    assert atlas.tiles is not None
+    if target.path is None:
+        raise NotWritableError(
+            f"{target.address} is no folder; an archive is written to a folder on this machine"
+        )
+    target.path.mkdir(parents=True, exist_ok=True)
+    version = archive_of_tiles(atlas.tiles, target.path / EXCHANGE_FILE)
+    print(f"{target.path / EXCHANGE_FILE}: version {version}")

@@ -8,7 +8,7 @@ the archive `predictions.zarr.zip` (see `exchange`), or the tiles of `prediction
 
 from sdm_core.prediction.atlas import CARD_FILE, MANIFEST_FILE, verify_manifest, write_atlas, write_manifest
 from sdm_core.prediction.code import LARGEST_CODE_ERROR, ProbabilityRangeError, decode, encode
-from sdm_core.prediction.content import StoreContent, hectare_quantum, quantised_hectares
+from sdm_core.prediction.content import StoreContent, quantised_hectares
 from sdm_core.prediction.derive import NO_SPECIES_CUT
 from sdm_core.prediction.exchange import EXCHANGE_FILE, pack, unpack
 from sdm_core.prediction.hot import build_hot
@@ -18,6 +18,7 @@ from sdm_core.prediction.points import APPLICABILITY_LAYER, PointsFileError, pro
 from sdm_core.prediction.store import PredictionStore, RegionSums
 from sdm_core.prediction.tiles import TILES_FOLDER, Tile, TileGrid, TileStore, tile_resolution_for
 from sdm_core.prediction.write import write_store
+from sdm_core.regions import hectare_quantum
 
 __all__ = [
     "APPLICABILITY_LAYER",

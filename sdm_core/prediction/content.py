@@ -11,13 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core import regions
 from sdm_core.prediction import checksums
+from sdm_core.regions import hectare_quantum
 
 #: Raised whenever the meaning of an archive changes; part of the version hash of what is held in one.
 ARCHIVE_FORMAT = 1
 HECTARES_PER_KM2 = 100
-#: H3 resolution from which areas are kept finer than in whole hectares (a cell there has 520 ha or less).
-_FINE_RESOLUTION = 7
-_FINE_QUANTUM_HA = 1 / 128
 
 
 @dataclass(frozen=True)
@@ -82,15 +80,6 @@ def digest_array(array: NDArray) -> str:
     contiguous = np.ascontiguousarray(array)
     head = f"{contiguous.dtype.str}{contiguous.shape}".encode()
     return checksums.digest_bytes(head, contiguous.reshape(-1).view(np.uint8).data)
-
-
-def hectare_quantum(resolution: int) -> float:
-    """Step of the areas kept for cells of an H3 resolution: 1 ha down to resolution 6, 1/128 ha below.
-
-    Sums of area · code² are sums of whole numbers of quanta and so exact, in any order, as long as they stay
-    below 2^53: for all of Europe (1.0e9 ha · 128 · 65025) they do.
-    """
-    return _FINE_QUANTUM_HA if resolution >= _FINE_RESOLUTION else 1.0
 
 
 def quantised_hectares(area_km2: ArrayLike, resolution: int) -> NDArray[np.float64]:

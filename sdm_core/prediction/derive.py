@@ -54,8 +54,8 @@ class ParentLevel:
 
 
 def pyramid_resolutions(cell_resolution: int) -> list[int]:
-    """Resolutions of the parents whose totals are kept, finest first: one, two and three above the cells."""
-    return list(range(cell_resolution - 1, max(-1, cell_resolution - 4), -1))
+    """Resolutions of the parents whose totals are kept, finest first: one to four above the cells."""
+    return list(range(cell_resolution - 1, max(-1, cell_resolution - 5), -1))
 
 
 def smallest_type(largest_weight: float) -> np.dtype:

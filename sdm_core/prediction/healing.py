@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core.errors import CorruptStoreError
+from sdm_core.errors import CorruptStoreError, NotWritableError
 from sdm_core.prediction.files import array_header, map_array
 from sdm_core.prediction.hot import CODES, SPECIES_CODES, write_arrays
 from sdm_core.prediction.integrity import write_stamp
@@ -49,7 +49,10 @@ def heal(atlas: AtlasFolder, recompute: Callable[[list[int]], None] | None = Non
     healed = Healed()
     hot = hot_copies(atlas)
     if atlas.tiles is not None:
+        was_noted = atlas.tiles.is_noted()
         _heal_tiles(atlas.tiles, hot, recompute, healed)
+        if was_noted and not atlas.tiles.is_noted():
+            atlas.tiles.finish()
         if healed.tiles_left:
             return healed
     for store in hot:
@@ -107,6 +110,18 @@ def heal_hot(store: PredictionStore, atlas: AtlasFolder) -> list[str]:
     damage = store.damage()
     if not damage:
         return []
+    try:
+        _patch_all(store, atlas, damage)
+    except OSError as error:
+        raise NotWritableError(
+            f"{store.folder} is damaged ({', '.join(sorted(damage))}) and cannot be repaired there "
+            f"({error.strerror or error}); free some space, or remove the folder and open the atlas again"
+        ) from error
+    logger.warning("repaired %s of %s", ", ".join(sorted(damage)), store.folder)
+    return sorted(damage)
+
+
+def _patch_all(store: PredictionStore, atlas: AtlasFolder, damage: dict[str, list[int]]) -> None:
     tables = {name: content for name, content in atlas.side_files.items() if name in damage}
     for name, content in tables.items():
         put_on_disk(store.folder / name, content)
@@ -129,8 +144,6 @@ def heal_hot(store: PredictionStore, atlas: AtlasFolder) -> list[str]:
             f"{atlas.folder.address}; remove the folder, and open the atlas again"
         )
     write_stamp(store.folder, damage)
-    logger.warning("repaired %s of %s", ", ".join(sorted(damage)), store.folder)
-    return sorted(damage)
 
 
 def _patch_codes(store: PredictionStore, source: HotSource, blocks: list[int]) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction import checksums
-from sdm_core.prediction.content import StoreContent, hectare_quantum
+from sdm_core.prediction.content import StoreContent
 from sdm_core.prediction.derive import (
     cell_layers,
     parent_levels,
@@ -34,6 +34,7 @@ from sdm_core.prediction.objects import flush_folder
 from sdm_core.prediction.sources import HotSource, Part, source_of_content, source_of_tiles
 from sdm_core.prediction.store import PredictionStore
 from sdm_core.prediction.tiles import TileStore
+from sdm_core.regions import hectare_quantum
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,8 @@ from sdm_core.prediction.tiles import TILES_FOLDER, TileStore
 
 logger = logging.getLogger(__name__)
 
-_LOCK_SECONDS = 300
+#: How long another process may take to build the same hot copy (a continent takes minutes).
+_LOCK_SECONDS = 3600
 _KEY_LENGTH = 16
 _VERSIONS_KEPT = 3
 _SIDE_FILES = (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sdm_core import regions
 from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction import checksums
-from sdm_core.prediction.content import StoreContent, hectare_quantum, quantised_hectares
+from sdm_core.prediction.content import StoreContent, quantised_hectares
 from sdm_core.prediction.derive import parent_starts, pyramid_resolutions
 from sdm_core.prediction.tiles import TileStore
 
@@ -62,10 +62,10 @@ class HotSource:
     def quanta(self) -> NDArray[np.float64]:
         """Areas in quanta (n_cells,), whole numbers; see `hectare_quantum`."""
         if self.known_area_ha is not None:
-            return self.known_area_ha / hectare_quantum(self.resolution)
-        return quantised_hectares(regions.cell_area_km2(self.cells), self.resolution) / hectare_quantum(
-            self.resolution
-        )
+            return self.known_area_ha / regions.hectare_quantum(self.resolution)
+        return quantised_hectares(
+            regions.cell_area_km2(self.cells), self.resolution
+        ) / regions.hectare_quantum(self.resolution)
 
 
 def source_of_content(content: StoreContent, version: str | None = None) -> HotSource:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdm_core.errors import CorruptStoreError, NoDataInRegionError, UnknownSpeciesError
 from sdm_core.prediction import checksums
 from sdm_core.prediction.code import SQUARE_OF_MAX_CODE, decode
-from sdm_core.prediction.content import HECTARES_PER_KM2, hectare_quantum
+from sdm_core.prediction.content import HECTARES_PER_KM2
 from sdm_core.prediction.derive import parent_cells, parent_starts
 from sdm_core.prediction.files import (
     OBSERVED_FILE,
@@ -26,6 +26,7 @@ from sdm_core.prediction.files import (
 )
 from sdm_core.prediction.integrity import STORE_FILE, GuardedFile, guarded, read_meta, read_stamp, write_stamp
 from sdm_core.prediction.sums import PyramidLevel, RegionSums, Totals, add_rows
+from sdm_core.regions import hectare_quantum
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class PredictionStore:
     """Calibrated probabilities of every species in every cell of an atlas.
 
     cells (n_cells,) uint64, ascending H3 indices. lonlat (n_cells, 2) float64, degrees. area_ha
-    (n_cells,) float64, hectares, multiples of `content.hectare_quantum`. codes (n_cells, n_species) uint8,
+    (n_cells,) float64, hectares, multiples of `regions.hectare_quantum`. codes (n_cells, n_species) uint8,
     see `prediction.code`. A species is known by its column, `species_id`. Nothing is read before it is asked
     for, and nothing that may have changed is used before it is compared with its checksum (see `integrity`).
     """
@@ -143,7 +144,7 @@ class PredictionStore:
 
     @cached_property
     def area_ha(self) -> NDArray[np.float64]:
-        """Cell areas on the ellipsoid in hectares (n_cells,), multiples of `content.hectare_quantum`."""
+        """Cell areas on the ellipsoid in hectares (n_cells,), multiples of `regions.hectare_quantum`."""
         return self._array("area_ha")
 
     @cached_property

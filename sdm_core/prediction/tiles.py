@@ -14,7 +14,6 @@ A tile with a marker is finished; a partial store is a normal one. Any Zarr v3 r
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -28,18 +27,15 @@ from numpy.typing import NDArray
 from sdm_core.errors import CorruptStoreError, StoreMismatchError
 from sdm_core.prediction import checksums, zarr_layout
 from sdm_core.prediction.derive import parent_cells
-from sdm_core.prediction.files import SPECIES_FILE, read_species_table
 from sdm_core.prediction.objects import ObjectFolder
-from sdm_core.prediction.tile_grid import TILES_FORMAT, Tile, TileGrid, tile_resolution_for
+from sdm_core.prediction.tile_grid import Tile, TileGrid, tile_resolution_for
+from sdm_core.prediction.tile_group import GROUP_FILE, chunk_layouts, group_files, read_grid
 
 logger = logging.getLogger(__name__)
 
 #: Name of the group inside an atlas folder.
 TILES_FOLDER = "predictions.zarr"
-_ATTRIBUTE = "florascope"
-_GROUP_FILE = "zarr.json"
 _FINISHED_FILE = "finished.json"
-_CODES_TEXT = "probability = (code / 255) ** 2"
 
 
 class MissingTileError(CorruptStoreError):
@@ -77,37 +73,17 @@ class TileStore:
         Raises `StoreMismatchError` when other predictions lie there, `NotWritableError`, `CorruptStoreError`.
         """
         folder = ObjectFolder(address, storage_options)
-        if folder.get(_GROUP_FILE) is not None:
-            found = cls._open_group(folder)
+        if folder.get(GROUP_FILE) is not None:
+            found = cls(folder, read_grid(folder))
             if found.version != grid.version:
                 raise StoreMismatchError(
                     f"{folder.address} holds predictions of {found.grid.name} with version {found.version}, "
                     f"but version {grid.version} is to be written; remove it, or give another place"
                 )
             return found
-        store = cls(folder, grid)
-        arrays = store._array_metadata()
-        for name, metadata in arrays.items():
-            folder.put(f"{name}/{_GROUP_FILE}", zarr_layout.to_json(metadata))
-        folder.put(
-            zarr_layout.chunk_name("tiles", 0, 1), zarr_layout.encode_chunk(grid.tiles, grid.tiles.shape)
-        )
-        folder.put(SPECIES_FILE, grid.species_csv)
-        attributes = {
-            "format": TILES_FORMAT,
-            "name": grid.name,
-            "title": grid.title,
-            "version": grid.version,
-            "resolution": grid.resolution,
-            "tile_resolution": grid.tile_resolution,
-            "inputs": grid.inputs,
-            "value_names": list(grid.value_names),
-            "code": _CODES_TEXT,
-        }
-        folder.put(
-            _GROUP_FILE, zarr_layout.to_json(zarr_layout.group_metadata({_ATTRIBUTE: attributes}, arrays))
-        )
-        return store
+        for name, content in group_files(grid).items():
+            folder.put(name, content)
+        return cls(folder, grid)
 
     @classmethod
     def open(cls, address: str | Path, storage_options: Mapping[str, Any] | None = None) -> TileStore:
@@ -118,8 +94,8 @@ class TileStore:
         folder = ObjectFolder(address, storage_options)
         for candidate in (folder, folder.below(TILES_FOLDER)):
             try:
-                if candidate.get(_GROUP_FILE) is not None:
-                    return cls._open_group(candidate)
+                if candidate.get(GROUP_FILE) is not None:
+                    return cls(candidate, read_grid(candidate))
             except OSError as error:
                 raise CorruptStoreError(
                     f"{folder.address} cannot be read ({error}); check the address"
@@ -128,58 +104,6 @@ class TileStore:
             f"{folder.address} holds no tiled predictions; give the address of a {TILES_FOLDER} group or of "
             "the atlas folder around it"
         )
-
-    @classmethod
-    def _open_group(cls, folder: ObjectFolder) -> TileStore:
-        try:
-            attributes = json.loads(folder.get(_GROUP_FILE) or b"")["attributes"][_ATTRIBUTE]
-            layout = attributes["format"]
-            if layout == TILES_FORMAT:
-                metadata = json.loads(folder.get(f"tiles/{_GROUP_FILE}") or b"")
-                chunk = folder.get(zarr_layout.chunk_name("tiles", 0, 1)) or b""
-                grid = TileGrid(
-                    name=attributes["name"],
-                    title=attributes["title"],
-                    resolution=attributes["resolution"],
-                    tile_resolution=attributes["tile_resolution"],
-                    tiles=zarr_layout.decode_chunk(chunk, metadata["shape"], np.dtype(np.uint64)),
-                    species=read_species_table(io.BytesIO(folder.get(SPECIES_FILE) or b"")),
-                    inputs=attributes["inputs"],
-                    value_names=tuple(attributes["value_names"]),
-                )
-        except (ValueError, KeyError, TypeError, zarr_layout.ChunkError, CorruptStoreError) as error:
-            raise CorruptStoreError(
-                f"{folder.address} is damaged: its description cannot be read ({error}); make it anew"
-            ) from error
-        if layout != TILES_FORMAT:
-            raise CorruptStoreError(
-                f"{folder.address} has format {layout} of tiled predictions, this version reads "
-                f"{TILES_FORMAT}"
-            )
-        if grid.version != attributes["version"]:
-            raise CorruptStoreError(
-                f"{folder.address} is damaged: its grid, inputs or species do not have the version it "
-                f"carries ({attributes['version']}); make it anew"
-            )
-        return cls(folder, grid)
-
-    def _layouts(self) -> dict[str, tuple[tuple[int, ...], np.dtype, tuple[str, ...]]]:
-        """Chunk shape, type and dimensions of each array with one chunk per tile."""
-        rows = self.grid.rows_per_tile
-        return {
-            "cells": ((rows,), np.dtype(np.uint64), ("row",)),
-            "codes": ((rows, self.grid.n_species), np.dtype(np.uint8), ("row", "species")),
-            **{f"value_{name}": ((rows,), np.dtype(np.float32), ("row",)) for name in self.grid.value_names},
-        }
-
-    def _array_metadata(self) -> dict[str, Any]:
-        n_tiles = len(self.grid.tiles)
-        arrays = {
-            name: zarr_layout.array_metadata((n_tiles * chunk[0], *chunk[1:]), chunk, dtype, dimensions)
-            for name, (chunk, dtype, dimensions) in self._layouts().items()
-        }
-        tiles = zarr_layout.array_metadata((n_tiles,), (n_tiles,), np.dtype(np.uint64), ("tile",))
-        return {"tiles": tiles, **arrays}
 
     # One tile ---------------------------------------------------------------------------------------
 
@@ -196,10 +120,11 @@ class TileStore:
         name = _marker_name(tile)
         before = self.folder.get(name)
         if before is not None and before != marker:
+            self.folder.remove(_FINISHED_FILE)
             self.folder.remove(name)  # no marker while the chunks change
         arrays: dict[str, NDArray] = {"cells": content.cells, "codes": content.codes}
         arrays |= {f"value_{key}": np.asarray(content.values[key]) for key in self.grid.value_names}
-        for key, (chunk, dtype, _) in self._layouts().items():
+        for key, (chunk, dtype, _) in chunk_layouts(self.grid).items():
             place = zarr_layout.chunk_name(key, index, len(chunk))
             if len(content.cells):
                 self.folder.put(place, zarr_layout.encode_chunk(arrays[key].astype(dtype, copy=False), chunk))
@@ -222,7 +147,7 @@ class TileStore:
             digest, n_cells = str(marker["blake2b"]), int(marker["n_cells"])
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(tile, f"its marker reads {marker}") from error
-        arrays = {key: self._read_chunk(tile, index, key, n_cells) for key in self._layouts()}
+        arrays = {key: self._read_chunk(tile, index, key, n_cells) for key in chunk_layouts(self.grid)}
         values = {name: arrays[f"value_{name}"] for name in self.grid.value_names}
         read = Tile(arrays["cells"], arrays["codes"], values)
         if read.digest() != digest:
@@ -235,7 +160,7 @@ class TileStore:
         return cells[cells > 0]
 
     def _read_chunk(self, tile: int, index: int, key: str, n_cells: int) -> NDArray:
-        chunk, dtype, _ = self._layouts()[key]
+        chunk, dtype, _ = chunk_layouts(self.grid)[key]
         if n_cells == 0:
             return np.zeros((0, *chunk[1:]), dtype=dtype)
         name = zarr_layout.chunk_name(key, index, len(chunk))
@@ -255,8 +180,9 @@ class TileStore:
     def remove_tile(self, tile: int) -> None:
         """Take a tile out, marker first; one that is not there is no error."""
         index = self._index(tile)
+        self.folder.remove(_FINISHED_FILE)
         self.folder.remove(_marker_name(tile))
-        for key, (chunk, _, _) in self._layouts().items():
+        for key, (chunk, _, _) in chunk_layouts(self.grid).items():
             self.folder.remove(zarr_layout.chunk_name(key, index, len(chunk)))
 
     def _index(self, tile: int) -> int:
@@ -332,7 +258,11 @@ class TileStore:
         return np.array(sorted(wrong), dtype=np.uint64)
 
     def finish(self) -> None:
-        """Note all finished tiles in one file, which readers without listing (HTTP) go by."""
+        """Note all finished tiles in one file, which readers without listing (HTTP) go by.
+
+        Writing other content to a tile, or taking one out, removes the note; call this again afterwards.
+        """
+        self.folder.remove(_FINISHED_FILE)
         markers = self._markers(self.finished().tolist())
         content = {"version": self.version, "tiles": {f"{tile:x}": markers[tile] for tile in sorted(markers)}}
         content["digest"] = checksums.digest_json(content)
@@ -346,6 +276,10 @@ class TileStore:
                 for tile in tiles
                 if int(tile) in self._finished_file
             }
+        if len(tiles) > 1 and self.folder.path is None and self.is_noted():
+            noted = self._read_finished_file()  # one object in place of one for each tile
+            if noted.keys() >= {int(tile) for tile in tiles}:
+                return {int(tile): noted[int(tile)] for tile in tiles}
         names = {_marker_name(tile): int(tile) for tile in tiles}
         markers: dict[int, dict[str, Any]] = {}
         for name, content in self.folder.get_many(list(names)).items():
@@ -356,8 +290,15 @@ class TileStore:
             markers[names[name]] = marker if isinstance(marker, dict) else {}
         return markers
 
+    def is_noted(self) -> bool:
+        """Whether `finish` has been called, and no tile has changed since."""
+        return self.folder.get(_FINISHED_FILE) is not None
+
     @cached_property
     def _finished_file(self) -> dict[int, dict[str, Any]]:
+        return self._read_finished_file()
+
+    def _read_finished_file(self) -> dict[int, dict[str, Any]]:
         content = self.folder.get(_FINISHED_FILE)
         if content is None:
             raise CorruptStoreError(
