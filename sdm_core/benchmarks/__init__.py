@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from sdm_core.benchmarks.covariates_speed import covariate_sampling
 from sdm_core.benchmarks.pages import page_timings
 from sdm_core.benchmarks.patches import patch_loading
 from sdm_core.benchmarks.queries import store_queries
+from sdm_core.benchmarks.regions_speed import area_weighted_hectares, polygon_fill
 from sdm_core.benchmarks.sinr_speed import sinr_inference, sinr_steps
 from sdm_core.benchmarks.timing import Comparison, Timing, UnequalResultsError, compare
 from sdm_core.errors import ConfigurationError
@@ -21,6 +23,9 @@ SPEED: dict[str, Callable[[], Iterable[Comparison | Timing]]] = {
     "store-synthetic": partial(store_queries, "synthetic"),
     "store-atlases": partial(store_queries, "atlases"),
     "store-large": partial(store_queries, "large"),
+    "polygon-fill": polygon_fill,
+    "area-weighting": area_weighted_hectares,
+    "covariate-sampling": covariate_sampling,
     "patch-loading": patch_loading,
     "sinr-step": sinr_steps,
     "sinr-inference": sinr_inference,

@@ -61,7 +61,7 @@ class StoreLike(Protocol):
     @property
     def lonlat(self) -> NDArray[np.float64]: ...  # noqa: D102
     @property
-    def area_ha(self) -> NDArray[np.uint32]: ...  # noqa: D102
+    def area_ha(self) -> NDArray[np.float64]: ...  # noqa: D102
     @property
     def codes(self) -> NDArray[np.uint8]: ...  # noqa: D102
     @property
