@@ -243,6 +243,8 @@ def test_the_default_size_is_a_round_number_near_a_sixth_of_a_cell(simulated_atl
     metres = exports.make_grid(store.cells, store.lonlat, PixelSpec("EPSG:3035")).pixel
     degrees = exports.make_grid(store.cells, store.lonlat).pixel
     assert metres == 1000.0 and degrees == 1 / 120
+    few = exports.make_grid(store.cells, store.lonlat, PixelSpec("EPSG:3035", most_pixels=4000))
+    assert few.n_pixels <= 4000 and few.pixel == 2500.0
     assert 0.7 < metres / (width_m / 6) < 1.5
 
 
@@ -593,6 +595,12 @@ def test_the_command_writes_each_kind_and_names_it(
     assert str(tmp_path / out) in capsys.readouterr().out
 
 
+def test_the_catalogue_goes_to_the_folder_that_is_served(simulated_atlas_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", tmp_path)
+    assert main(["export", "--model", str(simulated_atlas_folder), "--what", "catalogue"]) == 0
+    assert (exports.published_folder() / "catalog.json").is_file()
+
+
 def test_the_command_writes_zarr_of_a_region_that_xarray_opens(simulated_atlas_folder, tmp_path):
     region = tmp_path / "valley.geojson"
     region.write_text(shapely.to_geojson(VALLEY))
@@ -610,6 +618,7 @@ def test_the_command_writes_zarr_of_a_region_that_xarray_opens(simulated_atlas_f
     [
         (["--what", "geotif", "--out", "a.tif"], "--what is 'geotif', expected one of cog, geoparquet"),
         (["--what", "cog", "--out", ""], "--out is empty"),
+        (["--what", "netcdf"], "--what netcdf needs --out"),
         (
             ["--what", "cog", "--out", "a.png"],
             "end in .tif or .tiff; name one that does, or a folder",

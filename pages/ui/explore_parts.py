@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import frame, map_tiles, maps, numbers, resources, state
+from pages.ui import downloads, frame, map_tiles, maps, numbers, resources, state
 from pages.ui.messages import LAYER_UNITS, LAYERS, say
 from sdm_core.errors import FlorascopeError
 
@@ -299,7 +299,7 @@ def below_map(
     atlas: Atlas, layer: str, species_id: int, cells: MapCells, page_fields: tuple[str, ...]
 ) -> None:
     """One sentence on the layer and its limit; the table twin, its download and the link."""
-    text, buttons = st.columns([3, 1.6], vertical_alignment="center")
+    text, buttons = st.columns([3, 2.1], vertical_alignment="center")
     values = resources.values_of(
         atlas.name,
         str(atlas.store.version),
@@ -333,6 +333,17 @@ def below_map(
             icon=":material/download:",
             on_click="ignore",
             key="download_map_table",
+        )
+        bounds = cells.bounds if state.view().window else None
+        st.download_button(
+            say("download_raster"),
+            data=lambda: downloads.geotiff(atlas, layer, species_id, bounds),
+            file_name=f"{stem}.tif",
+            mime="image/tiff",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download_map_raster",
+            help=say("download_raster_help"),
         )
         with st.popover(say("share"), icon=":material/link:"):
             st.caption(say("share_text"))

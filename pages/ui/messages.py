@@ -74,6 +74,11 @@ ENGLISH: dict[str, str] = {
     "table": "Table",
     "table_caption": "The {n} hexagons of the map, highest first.",
     "download_short": "CSV",
+    "download_raster": "GeoTIFF",
+    "download_raster_help": (
+        "The layer on the map in the finest cells of the atlas, as a cloud-optimised GeoTIFF in degrees; "
+        "made when you click, which takes a few seconds."
+    ),
     "share": "Share",
     "share_text": "This link restores atlas, layer, species and area:",
     "map_alt": "Hexagon map of {layer}; its values are in the table below the map.",

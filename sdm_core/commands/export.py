@@ -24,9 +24,10 @@ def add_arguments(subparsers: Any) -> None:
     parser.add_argument("--what", required=True, metavar="KIND", help=f"one of {', '.join(WHAT)}")
     parser.add_argument(
         "--out",
-        required=True,
+        default=None,
         metavar="PATH",
-        help="file to write; a folder for several GeoTIFFs or the catalogue; any fsspec address for zarr",
+        help="file to write; a folder for several GeoTIFFs or the catalogue (default of the catalogue: the "
+        "one this server serves); any fsspec address for zarr",
     )
     parser.add_argument(
         "--species", nargs="+", default=[], metavar="NAME", help="scientific names in quotes, or all"
@@ -75,10 +76,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the files and name them."""
     from sdm_core.commands.report import open_model, read_region_argument
     from sdm_core.errors import ExportError
-    from sdm_core.exports import PixelSpec, choose_layers, read_crs
+    from sdm_core.exports import PixelSpec, choose_layers, published_folder, read_crs
 
     if args.what not in WHAT:
         raise ExportError(f"--what is {args.what!r}, expected one of {', '.join(WHAT)}.")
+    if args.out is None:
+        if args.what != "catalogue":
+            raise ExportError(f"--what {args.what} needs --out, the file or folder to write.")
+        args.out = str(published_folder())
     if not args.out.strip():
         raise ExportError("--out is empty; give the name of a file or folder.")
     check_suffix(args.what, Path(args.out))

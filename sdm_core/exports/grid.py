@@ -37,8 +37,6 @@ PIXEL_SIZES_DEG = (
 PIXEL_SIZES_M = tuple(
     digit * 10.0**power for power in range(5) for digit in (1, 2, 2.5, 5) if digit * 10**power >= 5
 )
-#: Pixels up to which a size is chosen where none is asked for.
-MAX_DEFAULT_PIXELS = 50_000_000
 #: Rows handled at once when files are written; also the side of their blocks.
 BLOCK = 512
 _SAMPLE_CELLS = 2000
@@ -57,12 +55,14 @@ class PixelSpec:
         the cells.
     dtype: "uint8": round(200 · p) of a probability, nodata 255, coloured, and other layers by a step the file
         states. "float32": the exact values, NaN for none.
+    most_pixels: pixels up to which a size is chosen where none is given.
     """
 
     crs: Any = "EPSG:4326"
     size: float | None = None
     bounds: tuple[float, float, float, float] | None = None
     dtype: str = "uint8"
+    most_pixels: int = 50_000_000
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -167,7 +167,6 @@ def make_grid(
     cells: NDArray[np.uint64],
     lonlat: NDArray[np.float64],
     spec: PixelSpec | None = None,
-    max_default_pixels: int = MAX_DEFAULT_PIXELS,
 ) -> Grid:
     """Grid over some cells of one resolution, or over the bounds asked for.
 
@@ -175,7 +174,6 @@ def make_grid(
         cells: H3 indices, uint64 (n,), not empty.
         lonlat: their centres, float64 (n, 2), degrees.
         spec: coordinate system, size and bounds; degrees round the hexagons by default.
-        max_default_pixels: pixels up to which a size is chosen where none is asked for.
 
     Raises:
         ExportError: an unknown or unfit coordinate system, bounds that are none, or more than
@@ -189,7 +187,7 @@ def make_grid(
         _box(cells, centres, to_map) if asked.bounds is None else _checked(asked.bounds)
     )
     if pixel is None:
-        pixel = _default_pixel(cells, system, (east - west, north - south), max_default_pixels)
+        pixel = _default_pixel(cells, system, (east - west, north - south), asked.most_pixels)
     count = math.ceil((east - west) / pixel) * math.ceil((north - south) / pixel)
     if count > config.MAX_EXPORT_PIXELS:
         raise ExportError(

@@ -142,7 +142,7 @@ def write_rasters(
     `cells` ascending uint64 with `lonlat` centres; `layers` name → (values per cell, unit); pixels are
     aligned to whole degrees.
     """
-    grid = make_grid(cells, lonlat, max_default_pixels=MAX_REPORT_PIXELS)
+    grid = make_grid(cells, lonlat, PixelSpec(most_pixels=MAX_REPORT_PIXELS))
     writable_folder(folder)
     written = []
     with pixel_index(grid, cells, resolution, folder) as index:
