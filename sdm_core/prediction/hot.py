@@ -6,8 +6,10 @@ areas (16 bytes a cell) are held whole.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -107,13 +109,15 @@ def write_arrays(folder: Path, source: HotSource, only: set[str] | None = None) 
         shapes[f"level{resolution}_starts"] = (rows.shape, np.int64)
         shapes[f"level{resolution}_squares"] = ((len(rows) - 1, n_species), smallest_type(heaviest))
         shapes[f"level{resolution}_max"] = ((len(rows) - 1, n_species), np.uint8)
+    chosen = {name: layout for name, layout in shapes.items() if only is None or name in only}
+    with_species_codes = only is None or SPECIES_CODES in only
+    n_bytes = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in chosen.values())
+    _check_room(folder, n_bytes + n_cells * n_species * with_species_codes)
     writers = {
-        name: ArrayWriter(folder / f"{name}.npy", shape, dtype)
-        for name, (shape, dtype) in shapes.items()
-        if only is None or name in only
+        name: ArrayWriter(folder / f"{name}.npy", shape, dtype) for name, (shape, dtype) in chosen.items()
     }
     by_species = SpeciesWriter(folder / f"{SPECIES_CODES}.npy", n_species, n_cells)
-    transposed = by_species if only is None or SPECIES_CODES in only else None
+    transposed = by_species if with_species_codes else None
     try:
         for resolution, rows in starts.items():
             if (name := f"level{resolution}_starts") in writers:
@@ -130,6 +134,15 @@ def write_arrays(folder: Path, source: HotSource, only: set[str] | None = None) 
     for file_name, entry in entries.items():
         checksums.check_file(folder / file_name, entry["bytes"], entry["blake2b"], checksums.BLOCK_BYTES)
     return entries
+
+
+def _check_room(folder: Path, n_bytes: int) -> None:
+    """Raise `OSError` before anything is written where the disk has less room than the files need."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OSError(
+            errno.ENOSPC, f"{n_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free", str(folder)
+        )
 
 
 def _write_part(
