@@ -16,7 +16,7 @@ import streamlit as st
 
 from pages.ui import palette
 from pages.ui.resources import base_path
-from pages.ui.routes import API_PREFIX, LAYERS, basemap_url
+from pages.ui.routes import API_PREFIX, STYLES, basemap_url
 
 if TYPE_CHECKING:
     from sdm_core.colours import Scale
@@ -101,7 +101,7 @@ def style_url(atlas: Atlas, layer: str, species_id: int, scale: Scale, opacity: 
         ],
     }
     body = json.dumps(style, separators=(",", ":"))
-    return LAYERS.publish(f"style {body}", body.encode, root)
+    return STYLES.publish(f"style {body}", body.encode, root)
 
 
 def _remember(tiles: str) -> tuple[str, str]:

@@ -89,10 +89,11 @@ class PublishedLayers:
     Bounded; a layer that was dropped is published again by the next run of a page that shows it.
     """
 
-    def __init__(self, max_layers: int = 24):
+    def __init__(self, max_layers: int = 24, kind: str = "layer"):
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
         self._max_layers = max_layers
+        self._kind = kind
 
     def publish(self, key: str, make: Callable[[], bytes], base_path: str = "") -> str:
         """Address of the layer of this key; `make` gives its JSON where it is not there yet."""
@@ -107,7 +108,7 @@ class PublishedLayers:
                 self._bodies.move_to_end(name)
             while len(self._bodies) > self._max_layers:
                 self._bodies.popitem(last=False)
-        return f"{base_path}{PREFIX}/layer/{name}.json"
+        return f"{base_path}{PREFIX}/{self._kind}/{name}.json"
 
     def body(self, name: str) -> bytes | None:
         """JSON of a published layer; None when there is none of this name."""
@@ -116,11 +117,22 @@ class PublishedLayers:
 
 
 LAYERS = PublishedLayers()
+#: Styles of maps drawn from tiles: small, and apart so that layers do not push them out.
+STYLES = PublishedLayers(max_layers=400, kind="style")
 
 
 def serve_layer(request: Request) -> Response:
     """One published map layer; its address changes with its content, so the browser may keep it."""
-    body = LAYERS.body(request.path_params["name"])
+    return _published(LAYERS, request.path_params["name"])
+
+
+def serve_style(request: Request) -> Response:
+    """One published map style."""
+    return _published(STYLES, request.path_params["name"])
+
+
+def _published(published: PublishedLayers, name: str) -> Response:
+    body = published.body(name)
     if body is None:
         return JSONResponse({"error": "this layer is no longer kept; reload the page"}, status_code=404)
     return Response(
@@ -175,6 +187,7 @@ def routes_under(base_path: str = "") -> list[BaseRoute]:
         Route(f"{ours}/health", serve_health),
         Route(f"{ours}/basemap/{{layer}}.geojson", serve_basemap),
         Route(f"{ours}/layer/{{name}}.json", serve_layer),
+        Route(f"{ours}/style/{{name}}.json", serve_style),
     ]
     if LEAFLET_DIR.is_dir():
         routes.append(Mount(f"{ours}/leaflet", StaticFiles(directory=LEAFLET_DIR)))

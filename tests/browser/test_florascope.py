@@ -214,3 +214,29 @@ def test_going_to_another_page_and_back_keeps_area_and_address(page, server, atl
         page.get_by_role("link", name=name).click()
         expect(page).to_have_url(re.compile("region=" if name == "Region" else "species="), timeout=30_000)
     page.locator("[data-testid=cards]").wait_for()
+
+
+def test_a_large_atlas_shows_every_cell_at_any_zoom(page, server, atlases):
+    if "european-trees" not in atlases[1]:
+        pytest.skip("no atlas with more cells than hexagons can be drawn is installed")
+    tile = re.compile(r"/api/v1/atlases/european-trees/tiles/species/\d+/(\d+)/\d+/\d+\.png")
+    zooms: list[int] = []
+
+    def note(answer) -> None:
+        if found := tile.search(answer.url):
+            assert answer.status == 200
+            zooms.append(int(found[1]))
+
+    page.on("response", note)
+    open_page(page, server, atlas="european-trees", layer="species", species="Fagus sylvatica")
+    page.locator(".mapboxgl-canvas").wait_for()
+    wait_for_map(page)
+    first = max(zooms)
+    box = page.locator("[data-testid=stDeckGlJsonChart]").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.33, box["y"] + box["height"] * 0.65)
+    with page.expect_response(lambda answer: bool(m := tile.search(answer.url)) and int(m[1]) >= first + 2):
+        for _ in range(4):
+            page.mouse.wheel(0, -300)
+            page.wait_for_timeout(100)
+    choose(page, "species_picker", "abies alb", "Abies alba")
+    legend_says(page, "Abies alba")

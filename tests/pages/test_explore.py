@@ -147,7 +147,7 @@ def test_a_small_atlas_is_drawn_as_hexagons_without_a_map_style(open_page):
 def style_of(app):
     """The map style the browser would fetch."""
     address = deck(app)["mapStyle"]
-    return json.loads(routes.LAYERS.body(address.rpartition("/")[2].removesuffix(".json")))
+    return json.loads(routes.STYLES.body(address.rpartition("/")[2].removesuffix(".json")))
 
 
 def test_above_the_limit_of_hexagons_every_cell_is_drawn_as_tiles_in_the_colours_of_the_legend(
