@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from sdm_core.errors import CorruptStoreError, NotWritableError, StoreMismatchError
-from sdm_core.prediction import objects, tiles
+from sdm_core.prediction import PredictionStore, objects, tiles
 from sdm_core.prediction.derive import parent_cells
 from sdm_core.prediction.tiles import MissingTileError, Tile, TileGrid, TileStore, tile_resolution_for
 from sdm_core.registry import Atlas
@@ -282,7 +282,7 @@ def web_root(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
-def test_a_finished_store_is_read_over_http(filled: TileStore, web_root: str):
+def test_a_finished_store_is_read_over_http(filled: TileStore, simulated_atlas: Atlas, web_root: str):
     address = f"{web_root}/atlas/{tiles.TILES_FOLDER}"
     store = TileStore.open(address)
     with pytest.raises(
@@ -294,6 +294,8 @@ def test_a_finished_store_is_read_over_http(filled: TileStore, web_root: str):
     np.testing.assert_array_equal(store.finished(), filled.grid.tiles)
     tile = int(store.grid.tiles[3])
     assert_same(store.read_tile(tile), filled.read_tile(tile))
+    hot = PredictionStore.open(f"{web_root}/atlas")
+    np.testing.assert_array_equal(hot.codes, simulated_atlas.store.codes)
     filled.remove_tile(int(filled.grid.tiles[0]))
     with pytest.raises(CorruptStoreError, match="this address has no listing"):
         TileStore.open(address).finished()
@@ -337,6 +339,11 @@ def test_a_store_lives_in_a_bucket(
         assert again.digests() == filled.digests()
         tile = int(store.grid.tiles[0])
         assert_same(again.read_tile(tile), filled.read_tile(tile))
+        again.finish()
+        assert TileStore.open("s3://atlases/pyrenees", options).digests() == filled.digests()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        hot = PredictionStore.open("s3://atlases/pyrenees")
+        np.testing.assert_array_equal(hot.codes, simulated_atlas.store.codes)
         again.remove_tile(tile)
         assert len(again.finished()) == len(store.grid.tiles) - 1
     finally:
