@@ -26,8 +26,9 @@ _REPEATS = 3
 class TilingSpeed:
     """One way to predict the same cells.
 
-    cells_per_second counts from the first tile to the last, seconds the whole with starting processes.
-    share is cells_per_second over that of the forward pass times the processes.
+    cells_per_second counts from the first tile to the last by the wall clock, cells_per_cpu_second by the
+    time the process worked (0 with workers), seconds the whole with starting processes. share is that of
+    the forward pass, times the processes: by CPU time in one process, by the wall clock with workers.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TilingSpeed:
     n_cells: int
     seconds: float
     cells_per_second: float
+    cells_per_cpu_second: float
     share: float
     peak_bytes: int
     store_bytes: int
@@ -42,7 +44,10 @@ class TilingSpeed:
 
     def sentence(self) -> str:
         """The result in words."""
-        parts = [f"{self.name}: {self.cells_per_second:,.0f} cells/s, {100 * self.share:.0f} % of the bound"]
+        cpu = f" ({self.cells_per_cpu_second:,.0f} a CPU second)" if self.cells_per_cpu_second else ""
+        parts = [
+            f"{self.name}: {self.cells_per_second:,.0f} cells/s{cpu}, {100 * self.share:.0f} % of the bound"
+        ]
         if self.store_bytes:
             same = "same bytes as one process" if self.equal else "OTHER BYTES than one process"
             parts.append(
@@ -62,13 +67,16 @@ def run_tiling_speed(spec: ModelSpec, resolution: int, workers: Sequence[int]) -
     predictor = predictor_of(spec)
     assert isinstance(predictor, ModelPredictor)
     grid = predictor.grid(resolution)
-    bound, n_bound = _forward(predictor, grid.tiles, resolution)
-    yield TilingSpeed("forward pass, one thread", 1, n_bound, n_bound / bound, bound, 1.0, 0, 0, True)
+    bound, cpu_bound, n_bound = _forward(predictor, grid.tiles, resolution)
+    name = "forward pass, one thread"
+    yield TilingSpeed(name, 1, n_bound, n_bound / bound, bound, cpu_bound, 1.0, 0, 0, True)
     reference: dict[int, str] = {}
     for number in (0, *workers):
         with tempfile.TemporaryDirectory(prefix="florascope-tiling-") as scratch:
             store = TileStore.create(Path(scratch) / "predictions.zarr", grid)
+            worked = time.process_time()
             progress, rate = _timed(spec, store, number)
+            cpu_rate = 0.0 if number else progress.n_cells / (time.process_time() - worked)
             digests = store.digests()
             reference = reference or digests
             yield TilingSpeed(
@@ -79,7 +87,8 @@ def run_tiling_speed(spec: ModelSpec, resolution: int, workers: Sequence[int]) -
                 progress.n_cells,
                 progress.seconds,
                 rate,
-                rate / (bound * max(number, 1)),
+                cpu_rate,
+                rate / (bound * number) if number else cpu_rate / cpu_bound,
                 progress.peak_bytes,
                 sum(path.stat().st_size for path in Path(scratch).rglob("*") if path.is_file()),
                 digests == reference,
@@ -100,8 +109,8 @@ def _timed(spec: ModelSpec, store: TileStore, workers: int) -> tuple[Progress, f
     return progress, (progress.n_cells - progress.first[1]) / max(ended - progress.first[0], 1e-9)
 
 
-def _forward(predictor: ModelPredictor, tiles: np.ndarray, resolution: int) -> tuple[float, int]:
-    """Cells a second of the forward pass alone, and on how many it was timed."""
+def _forward(predictor: ModelPredictor, tiles: np.ndarray, resolution: int) -> tuple[float, float, int]:
+    """Cells a second of the forward pass alone, by the wall clock and of CPU time, and on how many."""
     order = np.argsort(-predictor.estimate(tiles, resolution), kind="stable")
     batches, n_cells = [], 0
     for number in order:
@@ -111,12 +120,13 @@ def _forward(predictor: ModelPredictor, tiles: np.ndarray, resolution: int) -> t
             break
     if not n_cells:
         raise NoDataInRegionError("There is no cell with covariates in the region; choose another one.")
-    best = np.inf
+    best, best_cpu = np.inf, np.inf
     with one_thread():
         predictor.codes(batches[0])
         for _ in range(_REPEATS):
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             for batch in batches:
                 predictor.codes(batch)
             best = min(best, time.perf_counter() - started)
-    return n_cells / best, n_cells
+            best_cpu = min(best_cpu, time.process_time() - worked)
+    return n_cells / best, n_cells / best_cpu, n_cells
