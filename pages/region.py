@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui import frame, region_choose, region_finer, region_read, region_take, state
 
-PAGE_FIELDS = ("atlas", "region", "resolution", "rule", "value")
+PAGE_FIELDS = ("atlas", "region", "resolution", "containment", "rule", "value")
 
 region = region_choose.current_region()
 choosing = region is None or bool(st.session_state.get("choosing"))

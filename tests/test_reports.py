@@ -753,6 +753,7 @@ def test_command_writes_a_report_and_names_its_files(simulated_atlas_folder, reg
     (tmp_path / "area.geojson").write_text(json.dumps(region.to_geojson()), encoding="utf-8")
     arguments = ["report", "--region", str(tmp_path / "area.geojson"), "--out", str(tmp_path / "out")]
     arguments += ["--model", str(simulated_atlas_folder), "--rule", "threshold", "--t", "0.3"]
+    arguments += ["--containment", "intersect"]
     assert main([*arguments, "--formats", "json,csv"]) == 0
     assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == [
         "habitats.csv",
@@ -766,6 +767,7 @@ def test_command_writes_a_report_and_names_its_files(simulated_atlas_folder, reg
         "options": {"t": 0.3},
         "text": "present where the probability is at least 0.3",
     }
+    assert indicators["containment"]["name"] == "intersect"
 
 
 @pytest.mark.parametrize(
@@ -773,6 +775,7 @@ def test_command_writes_a_report_and_names_its_files(simulated_atlas_folder, reg
     [
         (["--rule", "magic"], 'The rule is "magic"'),
         (["--formats", "docx"], 'The report format is "docx"'),
+        (["--containment", "touch"], 'The containment rule is "touch", expected one of centre, intersect'),
         (["--model", "/nowhere"], "no atlas"),
         (["--region", "/nowhere.geojson"], "/nowhere.geojson"),
     ],

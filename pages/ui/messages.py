@@ -20,6 +20,9 @@ ENGLISH: dict[str, str] = {
     "unknown_place": (
         "The link asks for “{value}”, which is not a known place; showing the whole atlas instead."
     ),
+    "unknown_containment": (
+        "The link asks to count cells by “{value}”, which does not exist; using {shown} instead."
+    ),
     "unknown_resolution": (
         "The link asks for cells of H3 resolution “{value}”, which this area cannot have here; showing the "
         "cells of the atlas instead."
@@ -154,6 +157,11 @@ ENGLISH: dict[str, str] = {
     "drawn_area": "Drawn area",
     "middle_of_atlas": "Middle of the atlas",
     "rule_short": "Rule",
+    "containment": "Cells counted",
+    "containment_help": (
+        "Which cells belong to the area. A cell counts with its whole area, or only with the part of it that "
+        "lies inside: then the areas add up to that of the area drawn."
+    ),
     "search_table": "Name or family",
     "only_present": "In list",
     "only_endemic": "Endemic",
@@ -184,7 +192,7 @@ ENGLISH: dict[str, str] = {
     "details_alpha": "Within cells (α)",
     "details_gamma": "The whole region (γ, β)",
     "details_diversity": "Diversity of the region",
-    "details_foot": "Numbers are about the {n} cells whose centre lies in the area. Rule: {rule}.",
+    "details_foot": "Numbers are about the {n} {containment}. Rule: {rule}.",
     # region: finer cells
     "fine_size": "Cell size",
     "fine_size_help": (
@@ -306,6 +314,12 @@ RULE_HELP: dict[str, str] = {
     "threshold": "In each cell every species at or above one probability.",
     "top_k": "In each cell the K most probable species.",
     "max_exp": "In each cell the set with the best expected F1 score.",
+}
+
+CONTAINMENT: dict[str, str] = {
+    "centre": "With their centre inside",
+    "intersect": "All that are touched",
+    "area_weighted": "The parts inside",
 }
 
 

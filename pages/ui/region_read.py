@@ -10,8 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from pages.ui import explore_parts, frame, maps, numbers, region_finer, resources, state
-from pages.ui.messages import LAYERS, RULE_HELP, RULES, say
+from pages.ui.messages import CONTAINMENT, LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
+from sdm_core.regions import DEFAULT_CONTAINMENT
 
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
@@ -68,6 +69,7 @@ def header(region: Region) -> tuple[Atlas, int, str, dict[str, float]]:
 
 
 def _choose_rule() -> tuple[str, dict[str, float]]:
+    """Rule and its options; which cells are counted is chosen in the same place and kept in the view."""
     rule = state.settle_rule(config.DEFAULT_RULE)
     with st.popover(f"{say('rule_short')}: {RULES[rule]}", icon=":material/rule:", width="stretch"):
         st.radio(
@@ -79,28 +81,46 @@ def _choose_rule() -> tuple[str, dict[str, float]]:
             on_change=_rule_chosen,
             help=say("rule_help"),
         )
-        value = _number_in_link()
-        if rule == "threshold":
-            t = min(0.99, max(0.01, value if value is not None else config.DEFAULT_THRESHOLD))
-            st.slider(
-                say("threshold"),
-                0.01,
-                0.99,
-                key=state.fill("threshold_picker", t),
-                on_change=state.remember("threshold_picker", "value", lambda v: f"{v:g}"),
-            )
-            return rule, {"t": t}
-        if rule == "top_k":
-            k = int(max(1, value if value is not None else _DEFAULT_K))
-            st.number_input(
-                say("top_k"),
-                1,
-                5000,
-                key=state.fill("top_k_picker", k),
-                on_change=state.remember("top_k_picker", "value"),
-            )
-            return rule, {"k": k}
-    return rule, {}
+        options = _options_of(rule)
+        st.selectbox(
+            say("containment"),
+            list(CONTAINMENT),
+            format_func=CONTAINMENT.__getitem__,
+            key=state.fill("containment_picker", state.settle_containment(DEFAULT_CONTAINMENT)),
+            on_change=state.remember(
+                "containment_picker",
+                "containment",
+                lambda chosen: "" if chosen == DEFAULT_CONTAINMENT else str(chosen),
+            ),
+            help=say("containment_help"),
+        )
+    return rule, options
+
+
+def _options_of(rule: str) -> dict[str, float]:
+    """The number a rule needs, from its widget; none for rules without one."""
+    value = _number_in_link()
+    if rule == "threshold":
+        t = min(0.99, max(0.01, value if value is not None else config.DEFAULT_THRESHOLD))
+        st.slider(
+            say("threshold"),
+            0.01,
+            0.99,
+            key=state.fill("threshold_picker", t),
+            on_change=state.remember("threshold_picker", "value", lambda v: f"{v:g}"),
+        )
+        return {"t": t}
+    if rule == "top_k":
+        k = int(max(1, value if value is not None else _DEFAULT_K))
+        st.number_input(
+            say("top_k"),
+            1,
+            5000,
+            key=state.fill("top_k_picker", k),
+            on_change=state.remember("top_k_picker", "value"),
+        )
+        return {"k": k}
+    return {}
 
 
 def _rule_chosen() -> None:
@@ -118,17 +138,32 @@ def _number_in_link() -> float | None:
 def read(atlas: Atlas, region: Region, rule: str, options: dict[str, float]) -> Reading:
     """All numbers of the region; a wait shows what is being done."""
     version = str(atlas.store.version)
+    containment = state.settle_containment(DEFAULT_CONTAINMENT)
     with st.spinner(say("reading", name=region.name), show_time=True):
         summary = resources.region_summary(
-            atlas.name, version, region.geometry_hash, region.name, rule, tuple(options.items()), region
+            atlas.name,
+            version,
+            region.geometry_hash,
+            region.name,
+            rule,
+            tuple(options.items()),
+            containment,
+            region,
         )
         trust = resources.trust(
-            atlas.name, version, region.geometry_hash, rule, tuple(options.items()), region, summary
+            atlas.name,
+            version,
+            region.geometry_hash,
+            rule,
+            tuple(options.items()),
+            containment,
+            region,
+            summary,
         )
     if summary.notes:
         notes = " ".join(html.escape(note) for note in summary.notes)
         st.html(f'<p class="fs-notes" data-testid="region-notes">{notes}</p>')
-    return Reading(summary, trust, f"region:{region.geometry_hash}")
+    return Reading(summary, trust, f"region:{region.geometry_hash}:{containment}")
 
 
 def cards(atlas: Atlas, reading: Reading) -> None:
@@ -247,7 +282,9 @@ def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int 
         disabled=species_id is not None,
     )
     shown = "species" if species_id is not None else (layer or "richness")
-    cells = resources.region_cells(atlas.name, version, region.geometry_hash, region)
+    cells = resources.region_cells(
+        atlas.name, version, region.geometry_hash, reading.summary.containment, region
+    )
     url, scale = maps.published(atlas, shown, species_id or 0, cells, 0.0, False, reading.part)
     name = str(atlas.store.species["species"].iloc[species_id]) if species_id is not None else LAYERS[shown]
     with st.container(key="region_map_box"):
@@ -366,7 +403,12 @@ def details(atlas: Atlas, reading: Reading) -> None:
         st.html(
             f'<div class="fs-scroll"><table class="fs-table">{"".join(blocks)}</table></div>'
             f'<p class="fs-note">'
-            + say("details_foot", n=numbers.number(summary.n_cells), rule=html.escape(summary.rule_text))
+            + say(
+                "details_foot",
+                n=numbers.number(summary.n_cells),
+                containment=summary.containment_text,
+                rule=html.escape(summary.rule_text),
+            )
             + "</p>"
         )
     with st.expander(say("trust_title"), icon=":material/verified_user:", key="trust"):

@@ -65,6 +65,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
         summary.atlas_version,
         summary.rule,
         str(summary.rule_options),
+        summary.containment,
         tuple(formats),
     )
     with action:
@@ -104,6 +105,7 @@ def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) ->
             out,
             rule=summary.rule,
             formats=formats,
+            containment=summary.containment,
             permalink=state.share_link(),
             on_note=notes.append,
             **summary.rule_options,

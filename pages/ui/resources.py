@@ -24,7 +24,7 @@ from sdm_core.errors import FlorascopeError
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
     from sdm_core.indicators import RegionSummary
-    from sdm_core.regions import Region
+    from sdm_core.regions import Region, Selection
     from sdm_core.registry import Atlas
 
 #: A town is offered where a cell of this resolution around it holds predictions.
@@ -249,9 +249,9 @@ def map_cells(name: str, version: str, window: Bounds | None) -> MapCells:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def region_cells(name: str, version: str, region_hash: str, _region: Region) -> MapCells:
+def region_cells(name: str, version: str, region_hash: str, containment: str, _region: Region) -> MapCells:
     """The hexagons of a region, as fine as `config.MAX_MAP_CELLS` allows."""
-    rows, _ = region_rows(name, version, region_hash, _region)
+    rows = region_selection(name, version, region_hash, containment, _region).rows
     return hexagons.cells_of_rows(atlas_of(name, version).store, rows, padded(_region.bounds, 0.04))
 
 
@@ -292,15 +292,16 @@ def observed_points(name: str, version: str, species_id: int | None) -> pd.DataF
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def region_rows(
-    name: str, version: str, region_hash: str, _region: Region
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Rows of the atlas inside a region, and notes on how they were chosen."""
+def region_selection(
+    name: str, version: str, region_hash: str, containment: str, _region: Region
+) -> Selection:
+    """Cells of the atlas that count for a region, with their areas and notes on how they were chosen."""
     from sdm_core import regions
 
     store = atlas_of(name, version).store
-    rows, notes = regions.select_rows(_region, store.lonlat, store.resolution, store.cells)
-    return rows, tuple(notes)
+    return regions.select_cells(
+        _region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -311,14 +312,24 @@ def region_summary(
     title: str,
     rule: str,
     options: tuple[tuple[str, float], ...],
+    containment: str,
     _region: Region,
 ) -> RegionSummary:
     """Every number of the Region page, computed once per region and rule."""
     from sdm_core import indicators
 
-    rows, notes = region_rows(name, version, region_hash, _region)
+    chosen = region_selection(name, version, region_hash, containment, _region)
     store = atlas_of(name, version).store
-    return indicators.summarise_region(store, rows, region=_region, rule=rule, notes=notes, **dict(options))
+    return indicators.summarise_region(
+        store,
+        chosen.rows,
+        region=_region,
+        rule=rule,
+        notes=chosen.notes,
+        hectares=chosen.hectares,
+        containment=containment,
+        **dict(options),
+    )
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -346,6 +357,7 @@ def trust(
     region_hash: str,
     rule: str,
     options: tuple[tuple[str, float], ...],
+    containment: str,
     _region: Region,
     _summary: RegionSummary,
 ) -> Trust:
@@ -353,8 +365,8 @@ def trust(
     from sdm_core import applicability
 
     atlas = atlas_of(name, version)
-    rows, _ = region_rows(name, version, region_hash, _region)
-    return applicability.assess_trust(atlas.store, rows, _summary, atlas.card)
+    chosen = region_selection(name, version, region_hash, containment, _region)
+    return applicability.assess_trust(atlas.store, chosen.rows, _summary, atlas.card, chosen.hectares)
 
 
 def coverage_url(name: str, version: str) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.ui.messages import LAYERS, RULES, say
+from pages.ui.messages import CONTAINMENT, LAYERS, RULES, say
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class View:
     value: str = ""
     #: H3 resolution of the Region page's cells; empty for those of the atlas.
     resolution: str = ""
+    #: Which cells count for a region: a key of `messages.CONTAINMENT`; empty for the default.
+    containment: str = ""
 
 
 FIELDS = tuple(field.name for field in fields(View))
@@ -135,3 +137,12 @@ def settle_layer() -> str:
 def settle_rule(default: str) -> str:
     """The assemblage rule to use."""
     return settle_choice("rule", list(RULES), default, "unknown_rule", RULES.__getitem__)
+
+
+def settle_containment(default: str) -> str:
+    """The rule by which cells count for a region."""
+    chosen = view().containment
+    if chosen and chosen not in CONTAINMENT:
+        notice(say("unknown_containment", value=chosen, shown=CONTAINMENT[default]))
+        change(containment="")
+    return view().containment or default

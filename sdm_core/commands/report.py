@@ -42,6 +42,13 @@ def add_arguments(subparsers: Any) -> None:
     parser.add_argument("--k", type=float, default=None, help="species per cell, for top_k and average_k")
     parser.add_argument("--score", default=None, help="what max_exp maximises: f1 or jaccard")
     parser.add_argument(
+        "--containment",
+        default="centre",
+        metavar="HOW",
+        help="which cells belong to the region: centre (those with their centre inside), intersect (all that "
+        "are touched) or area_weighted (all that are touched, each with its part inside) (default: centre)",
+    )
+    parser.add_argument(
         "--formats",
         default=None,
         metavar="LIST",
@@ -62,10 +69,12 @@ def add_arguments(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report and name its files; what could not be made is said on standard error."""
     from sdm_core.errors import ReportError
+    from sdm_core.regions import check_containment
     from sdm_core.reports import FORMATS, build_report
 
     if not str(args.out).strip():
         raise ReportError("--out is empty; give the name of a folder, existing or not.")
+    check_containment(args.containment)
     region = read_region_argument(args.region, args.crs)
     if args.name:
         region = region.renamed(args.name)
@@ -83,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         Path(args.out),
         rule=args.rule,
         formats=formats,
+        containment=args.containment,
         **{name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None},
         on_note=_say,
         on_selection=_say,

@@ -59,7 +59,6 @@ from sdm_core.regions.selection import (
     check_containment,
     polygon_cells,
     select_cells,
-    select_rows,
 )
 from sdm_core.regions.sphere import EARTH_RADIUS_KM, unit_vectors
 
@@ -105,7 +104,6 @@ __all__ = [
     "region_from_point",
     "search_places",
     "select_cells",
-    "select_rows",
     "strings_to_cells",
     "unit_vectors",
     "valid_cells",

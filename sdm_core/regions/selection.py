@@ -220,11 +220,3 @@ def _why_nothing(region: Region, lonlat: NDArray[np.float64]) -> str:
         f"{where} lies on land without predictions (the atlas has no data there); "
         "choose a region where the map shows cells."
     )
-
-
-def select_rows(
-    region: Region, lonlat: NDArray[np.float64], resolution: int, cells: CellArray
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Rows of `select_cells` by the centre rule, and its notes."""
-    chosen = select_cells(region, lonlat, resolution, cells, cell_area_km2(cells) * _HECTARES_PER_KM2)
-    return chosen.rows, chosen.notes

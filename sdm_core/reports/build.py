@@ -78,6 +78,7 @@ def build_report(
     """
     wanted = _checked_formats(formats)
     rule_options(rule, options)
+    regions.check_containment(containment)
     store = atlas.store
     chosen = regions.select_cells(
         region, store.lonlat, store.resolution, store.cells, store.area_ha, containment

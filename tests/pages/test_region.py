@@ -28,12 +28,14 @@ def link_to(geometry: dict) -> str:
     return regions.encode_region_link(region_choose.drawn_region(geometry))
 
 
-def engine_summary(atlas, geometry: dict = MIDDLE, rule: str = "sse", **options):
+def engine_summary(atlas, geometry: dict = MIDDLE, rule: str = "sse", containment: str = "centre", **options):
     region = regions.decode_region_link(link_to(geometry))
     store = atlas.store
-    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    chosen = regions.select_cells(
+        region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
+    )
     return indicators.summarise_region(
-        store, chosen.rows, region=region, rule=rule, notes=chosen.notes, **options
+        store, chosen.rows, region, rule, chosen.notes, chosen.hectares, containment, **options
     )
 
 
@@ -75,6 +77,29 @@ def test_the_rule_and_its_threshold_change_gamma_and_the_link(open_page, simulat
     app.slider(key="threshold_picker").set_value(0.3).run()
     assert (link_of(app)["rule"], link_of(app)["value"]) == ("threshold", "0.3")
     assert number(app, "gamma") == engine_summary(simulated_atlas, rule="threshold", t=0.3)["gamma"].shown
+
+
+def test_cells_counted_change_the_numbers_the_words_and_the_link(open_page, simulated_atlas):
+    app = open_page("region", region=link_to(MIDDLE))
+    app.selectbox(key="containment_picker").set_value("area_weighted").run()
+    assert not app.exception
+    assert link_of(app)["containment"] == "area_weighted"
+    expected = engine_summary(simulated_atlas, containment="area_weighted")
+    assert expected.n_cells > engine_summary(simulated_atlas).n_cells
+    for name in ("cell_area_km2", "alpha_expected", "shannon"):
+        assert number(app, name) == expected[name].shown_interval
+    assert f"about the {expected.n_cells} cells of which any part lies inside" in shown_html(app)
+    app.selectbox(key="containment_picker").set_value("centre").run()
+    assert "containment" not in link_of(app)
+
+
+def test_a_link_restores_the_cells_counted_and_an_unknown_way_gets_one_sentence(open_page, simulated_atlas):
+    app = open_page("region", region=link_to(MIDDLE), containment="intersect")
+    assert number(app, "gamma") == engine_summary(simulated_atlas, containment="intersect")["gamma"].shown
+    app = open_page("region", region=link_to(MIDDLE), containment="guess")
+    assert not app.exception
+    assert "asks to count cells by “guess”" in app.warning[0].value
+    assert number(app, "gamma") == engine_summary(simulated_atlas)["gamma"].shown
 
 
 def test_a_link_restores_area_rule_and_threshold(open_page, simulated_atlas):
