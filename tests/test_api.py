@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from sdm_core import config, indicators, regions
+from sdm_core import applicability, config, indicators, on_demand, regions
 from sdm_core.api import ApiSettings, create_api
 from sdm_core.api.caches import ByteCache
 from sdm_core.api.limits import TokenBuckets, client_of
@@ -162,7 +162,8 @@ def test_a_region_has_the_numbers_of_the_engine(client, simulated_atlas):
     assert answer["groups"] == expected["groups"]
     assert answer["species"] == expected["species"]
     assert answer["n_species"] == len(expected["species"])
-    assert answer["trust"]["grade"] in "ABCD–"
+    trust = applicability.assess_trust(store, chosen.rows, summary, simulated_atlas.card)
+    assert answer["trust"] == json.loads(json.dumps(trust.to_dict()))
 
 
 @pytest.mark.parametrize(("asked", "n_species"), [("none", 0), ("3", 3), ("top 4", 4), ("all", None)])
@@ -542,6 +543,33 @@ def test_a_report_that_cannot_be_written_is_refused_at_once(client, no_processes
     away = {"type": "Polygon", "coordinates": [[[100, 0], [101, 0], [101, 1], [100, 0]]]}
     refused(client.post(f"{HERE}/reports", json=away), 404, "lies outside the atlas")
     refused(client.post(f"{HERE}/reports?formats=docx", json=SQUARE), 422, "The format is 'docx'")
+
+
+def test_finer_cells_that_cannot_be_predicted_here_are_refused_without_paths(client, caplog):
+    # the simulated atlas comes without a model
+    answer = client.post(f"{HERE}/regions?resolution=7", json=SQUARE)
+    refused(answer, 422, "lacks what predicting finer cells of Simulated Pyrenees needs")
+    assert "came without its model" in caplog.text
+    refused(client.post(f"{HERE}/regions?resolution=12", json=SQUARE), 422, "expected one of 7, 8, 9")
+    refused(client.post(f"{HERE}/reports?resolution=7", json=SQUARE), 422, "lacks what predicting")
+
+
+def test_finer_cells_start_a_job_by_post_only_and_are_answered_once_they_are_there(
+    client, simulated_atlas, no_processes, monkeypatch
+):
+    from sdm_core.on_demand import plan
+
+    monkeypatch.setattr(plan, "missing_inputs", lambda atlas: "")
+    refused(client.get(f"{HERE}/regions?place=Pyrenees&resolution=7"), 409, "POST the same question")
+    started = client.post(f"{HERE}/regions?resolution=7", json=SQUARE)
+    assert (started.status_code, started.json()["state"]) == (202, "queued")
+    again = client.post(f"{HERE}/regions?resolution=7", json=SQUARE)
+    assert again.json()["id"] == started.json()["id"]
+    assert client.get(started.headers["location"]).json()["links"].keys() == {"self"}
+    monkeypatch.setattr(on_demand, "fine_store", lambda atlas, region, resolution: simulated_atlas.store)
+    answer = client.post(f"{HERE}/regions?resolution=7", json=SQUARE)
+    assert answer.status_code == 200
+    assert any("predicted on demand" in note for note in answer.json()["region"]["notes"])
 
 
 def test_an_ordered_report_is_written_and_fetched(client):

@@ -69,8 +69,6 @@ def region_of_body(body: bytes, settings: ApiSettings, name: str) -> regions.Reg
         ApiError: no JSON, or too many polygons.
         RegionError: no polygon, or none that can be used.
     """
-    if not body.strip():
-        raise ApiError(400, "The body is empty; send the region as GeoJSON.")
     content = read_json(body, settings.max_json_depth)
     n_rings = count_rings(content)
     if n_rings > settings.max_rings:
@@ -92,6 +90,22 @@ def count_rings(content: Any) -> int:
     if isinstance(first, list) and first and isinstance(first[0], int | float):
         return 1
     return sum(count_rings(part) for part in content)
+
+
+def region_of(
+    body: bytes | None,
+    settings: ApiSettings,
+    name: str = "",
+    place: str | None = None,
+    radius_km: float | None = None,
+    cells: str | None = None,
+) -> regions.Region:
+    """The region of a body (None: the request has none), else of a place or cells; raises as those two do."""
+    if body is not None and body.strip():
+        return region_of_body(body, settings, name)
+    if body is not None and place is None and cells is None:
+        raise ApiError(400, "The body is empty; send the region as GeoJSON, or give a place in the address.")
+    return region_of_query(place, radius_km, cells, name)
 
 
 def region_of_query(
@@ -142,7 +156,7 @@ def answer_region(atlas: Atlas, region: regions.Region, question: Question) -> d
         containment=question.containment,
         **dict(question.options),
     )
-    trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card)
+    trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card, hectares=chosen.hectares)
     table = summary.species_table
     shown = table if question.n_species is None else table.head(question.n_species)
     return {

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from sdm_core import config, regions
+from sdm_core import config, jobs, regions
 from sdm_core.api import answers
 from sdm_core.api.conditional import etag_of, is_known, json_answer, json_body, kept_headers, not_modified
 from sdm_core.api.context import VERSION_PREFIX, ApiContext
-from sdm_core.api.endpoints.tiles import AtlasName, opened
-from sdm_core.api.region_answers import (
-    Question,
-    answer_region,
-    number_of_species,
-    region_of_body,
-    region_of_query,
-)
-from sdm_core.regions import Region
-from sdm_core.registry import Atlas
+from sdm_core.api.endpoints.tiles import AtlasName, opened, start_of
+from sdm_core.api.finer import finer_cells
+from sdm_core.api.job_answers import job_answer
+from sdm_core.api.region_answers import Question, answer_region, number_of_species, region_of
 
-#: The body of a region query, for the document; it is read and checked by `region_of_body`.
+#: The body of a region query, for the document; it is read and checked by `region_of`.
 GEOJSON_BODY: dict[str, Any] = {
     "requestBody": {
-        "required": True,
+        "required": False,
         "description": "A GeoJSON Polygon, MultiPolygon, Feature or FeatureCollection in longitude, "
         "latitude; several polygons make one region, and self-crossings are repaired with a note.",
         "content": {
@@ -60,6 +53,13 @@ class Options(BaseModel):
     t: float | None = Field(None, description="Threshold of the rule threshold.")
     k: float | None = Field(None, description="Species per cell, for top_k and average_k.")
     score: str | None = Field(None, max_length=20, description="What max_exp maximises: f1 or jaccard.")
+    resolution: int | None = Field(
+        None,
+        ge=0,
+        le=15,
+        description="H3 resolution finer than the atlas: cells predicted on demand, where the server has the "
+        "model and its covariates.",
+    )
 
     @property
     def of_rule(self) -> dict[str, Any]:
@@ -86,6 +86,12 @@ class Place(BaseModel):
     cells: str | None = Field(None, max_length=20_000, description="H3 cells with commas between them.")
 
 
+_POST_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: {"model": answers.JobAnswer, "description": "Finer cells are being predicted; ask again later."},
+    **answers.BODY_REFUSALS,
+}
+
+
 class PlaceQuestion(RegionOptions, Place):
     """A place and what is asked about it."""
 
@@ -94,50 +100,50 @@ def router(context: ApiContext) -> APIRouter:
     """Addresses of regions."""
     routes = APIRouter(prefix=VERSION_PREFIX + "/atlases/{atlas}/regions", tags=["Regions"])
 
-    @routes.post(
-        "", response_model=answers.RegionAnswer, responses=answers.BODY_REFUSALS, openapi_extra=GEOJSON_BODY
-    )
+    @routes.post("", response_model=answers.RegionAnswer, responses=_POST_ANSWERS, openapi_extra=GEOJSON_BODY)
     async def ask_about_region(
-        request: Request, atlas: AtlasName, options: Annotated[RegionOptions, Query()]
+        request: Request, atlas: AtlasName, options: Annotated[PlaceQuestion, Query()]
     ) -> Response:
-        """Indicators, species and trust grade of a region drawn by the client."""
-        question = options.question()
-        body = await request.body()
-        found = await opened(context, atlas)
-        return await answered(
-            request, found, lambda: region_of_body(body, context.settings, options.name), question
-        )
+        """Indicators, species and trust grade of a region drawn by the client.
+
+        With a finer `resolution` the first answer is 202 and the job that predicts those cells; ask again
+        once it is done.
+        """
+        return await answered(request, atlas, options, await request.body(), may_start=True)
 
     @routes.get("", response_model=answers.RegionAnswer, responses=answers.REFUSALS)
     async def ask_about_place(
         request: Request, atlas: AtlasName, options: Annotated[PlaceQuestion, Query()]
     ) -> Response:
         """The same for a named place, or for cells."""
-        question = options.question()
-        found = await opened(context, atlas)
-        return await answered(
-            request,
-            found,
-            lambda: region_of_query(options.place, options.radius_km, options.cells, options.name),
-            question,
-        )
+        return await answered(request, atlas, options, None, may_start=False)
 
     async def answered(
-        request: Request, atlas: Atlas, read: Callable[[], Region], question: Question
+        request: Request, atlas_name: str, options: PlaceQuestion, body: bytes | None, may_start: bool
     ) -> Response:
-        def work() -> tuple[dict[str, str], bytes | None]:
-            region = read()
-            version = atlas.store.version
+        question = options.question()
+        atlas = await opened(context, atlas_name)
+
+        def work() -> Response:
+            region = region_of(
+                body, context.settings, options.name, options.place, options.radius_km, options.cells
+            )
+            used = atlas
+            if options.resolution is not None and options.resolution != atlas.store.resolution:
+                finer = finer_cells(atlas, region, options.resolution, may_start)
+                if isinstance(finer, jobs.Job):
+                    return job_answer(finer, start_of(request))
+                used, region = finer
+            version = used.store.version
             etag = etag_of(version, region.geometry_hash, region.name, region.notes, question.key)
             headers = kept_headers(etag)
             if is_known(request, etag):
-                return headers, None
-            body: bytes = context.answers.get(
-                ("region", etag), lambda: json_body(answer_region(atlas, region, question)), len
+                return not_modified(headers)
+            kept: bytes = context.answers.get(
+                ("region", etag), lambda: json_body(answer_region(used, region, question)), len
             )
-            return headers, body
+            return json_answer(kept, headers)
 
-        headers, body = await context.region_room.do(work)
-        return not_modified(headers) if body is None else json_answer(body, headers)
+        return await context.region_room.do(work)
 
     return routes

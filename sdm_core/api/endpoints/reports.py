@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 
 from sdm_core import jobs
 from sdm_core.api import answers
 from sdm_core.api.context import VERSION_PREFIX, ApiContext
 from sdm_core.api.endpoints.regions import GEOJSON_BODY, Options, Place
 from sdm_core.api.endpoints.tiles import AtlasName, opened, start_of
+from sdm_core.api.finer import check_finer
+from sdm_core.api.job_answers import REPORT, job_answer, known_job
 from sdm_core.api.refusals import ApiError
-from sdm_core.api.region_answers import Question, region_of_body, region_of_query, select
+from sdm_core.api.region_answers import Question, region_of, select
 from sdm_core.regions import Region
 from sdm_core.registry import Atlas
 
-_KIND = "report"
-#: Jobs only ever belong to this kind here; those of the pages stay theirs.
-_FILE_STEM = "report"
 JobId = Annotated[str, Path(max_length=64)]
 
 
@@ -45,7 +44,7 @@ def router(context: ApiContext) -> APIRouter:
         response_model=answers.JobAnswer,
         status_code=202,
         responses=answers.BODY_REFUSALS,
-        openapi_extra={"requestBody": {**GEOJSON_BODY["requestBody"], "required": False}},
+        openapi_extra=GEOJSON_BODY,
     )
     async def order_report(
         request: Request, atlas: AtlasName, options: Annotated[ReportOptions, Query()]
@@ -55,41 +54,36 @@ def router(context: ApiContext) -> APIRouter:
         The same report asked for again, while it is written or kept, is the same job.
         """
         question = Question(options.containment, options.rule, options.of_rule)
+        formats = _formats(options.formats)
         body = await request.body()
         found = await opened(context, atlas)
 
-        def work() -> tuple[jobs.Job, jobs.JobStatus]:
-            if body.strip():
-                region = region_of_body(body, context.settings, options.name)
-            else:
-                region = region_of_query(options.place, options.radius_km, options.cells, options.name)
-            job = _submitted(found, region, question, _formats(options.formats))
-            return job, job.status()
+        def work() -> Response:
+            region = region_of(
+                body, context.settings, options.name, options.place, options.radius_km, options.cells
+            )
+            job = _submitted(found, region, question, formats, options.resolution)
+            return job_answer(job, start_of(request))
 
-        job, status = await context.region_room.do(work)
-        content = _job(job, status, start_of(request))
-        return JSONResponse(content, status_code=202, headers={"Location": content["links"]["self"]})
+        return await context.region_room.do(work)
 
     @routes.get("/jobs/{job_id}", response_model=answers.JobAnswer, responses=answers.REFUSALS)
     async def show_job(request: Request, job_id: JobId) -> Response:
         """How far a job is."""
-
-        def work() -> dict[str, Any]:
-            job = _known(job_id)
-            return _job(job, job.status(), start_of(request))
-
-        return JSONResponse(await context.region_room.do(work), headers={"Cache-Control": "no-store"})
+        return await context.region_room.do(
+            lambda: job_answer(known_job(job_id), start_of(request), status=200)
+        )
 
     @routes.delete("/jobs/{job_id}", response_model=answers.JobAnswer, responses=answers.REFUSALS)
     async def cancel_job(request: Request, job_id: JobId) -> Response:
         """Ask a job to stop; it does at its next step."""
 
-        def work() -> dict[str, Any]:
-            job = _known(job_id)
+        def work() -> Response:
+            job = known_job(job_id)
             job.cancel()
-            return _job(job, job.status(), start_of(request))
+            return job_answer(job, start_of(request), status=200)
 
-        return JSONResponse(await context.region_room.do(work), headers={"Cache-Control": "no-store"})
+        return await context.region_room.do(work)
 
     @routes.get(
         "/jobs/{job_id}/result",
@@ -101,16 +95,8 @@ def router(context: ApiContext) -> APIRouter:
         },
     )
     async def fetch_result(job_id: JobId) -> Response:
-        """The files a finished job has made, as one ZIP archive."""
-        job, status = await context.region_room.do(lambda: (known := _known(job_id), known.status()))
-        if status.state != "done":
-            why = status.error or "look at its state, and come back when it is done."
-            raise ApiError(409, f"The job is {status.state}: {why}")
-        archive = job.folder / str(status.result.get("archive", ""))
-        if not archive.is_file():
-            raise ApiError(404, "The files of this job are no longer kept; order the report again.")
-        stem = str(status.result.get("stem") or _FILE_STEM)
-        return FileResponse(archive, media_type="application/zip", filename=f"{stem}.zip")
+        """The files a finished report job has made, as one ZIP archive."""
+        return await context.region_room.do(lambda: _archive(known_job(job_id)))
 
     return routes
 
@@ -126,10 +112,15 @@ def _formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in wanted)
 
 
-def _submitted(atlas: Atlas, region: Region, question: Question, formats: tuple[str, ...]) -> jobs.Job:
+def _submitted(
+    atlas: Atlas, region: Region, question: Question, formats: tuple[str, ...], resolution: int | None
+) -> jobs.Job:
     """The job of this report: a kept one that is done or under way, else a new one."""
-    # a region without cells is refused now, not by the job
-    select(atlas.store, region, question.containment)
+    finer = resolution if resolution is not None and resolution != atlas.store.resolution else None
+    if finer is not None:  # what cannot be written is refused now, not by the job
+        check_finer(atlas, region, finer)
+    else:
+        select(atlas.store, region, question.containment)
     payload = {
         "atlas": atlas.name,
         "region": region.to_geojson(decimals=9),
@@ -138,38 +129,29 @@ def _submitted(atlas: Atlas, region: Region, question: Question, formats: tuple[
         "rule": question.rule,
         "options": dict(question.options),
         **({"formats": list(formats)} if formats else {}),
+        **({"resolution": finer} if finer is not None else {}),
     }
     decides = [atlas.store.version, region.geometry_hash, region.notes, payload]
-    key = hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=16).hexdigest()
-    kept = jobs.find(_KIND, f"api {key}")
+    digest = hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=16).hexdigest()
+    kept = jobs.find(REPORT, f"api {digest}")
     if kept is not None and kept.status().state == "done":
         return kept
     try:
-        return jobs.submit(_KIND, f"api {key}", payload)
+        return jobs.submit(REPORT, f"api {digest}", payload)
     except jobs.JobError as error:
         raise ApiError(503, str(error), {"Retry-After": "60"}) from error
 
 
-def _known(job_id: str) -> jobs.Job:
-    try:
-        job = jobs.job_of_id(job_id)
-        request = job.request()
-    except jobs.JobError as error:
-        raise ApiError(404, "There is no such job, or none any more; order the report again.") from error
-    if request.get("kind") != _KIND:
-        raise ApiError(404, "There is no such report job.")
-    return job
-
-
-def _job(job: jobs.Job, status: jobs.JobStatus, start: str) -> dict[str, Any]:
-    here = f"{start}{VERSION_PREFIX}/jobs/{job.id}"
-    return {
-        "id": job.id,
-        "state": status.state,
-        "progress": round(status.progress, 3),
-        "message": status.message,
-        "seconds_left": status.seconds_left,
-        "error": status.error,
-        "notes": [str(note) for note in status.result.get("notes", ())],
-        "links": {"self": here, **({"result": f"{here}/result"} if status.state == "done" else {})},
-    }
+def _archive(job: jobs.Job) -> Response:
+    """The files of a finished job as a download."""
+    status = job.status()
+    if status.state != "done":
+        why = status.error or "look at its state, and come back when it is done."
+        raise ApiError(409, f"The job is {status.state}: {why}")
+    name = str(status.result.get("archive", ""))
+    if not name:
+        raise ApiError(404, "This job makes no files; ask about its region again.")
+    if not (job.folder / name).is_file():
+        raise ApiError(404, "The files of this job are no longer kept; order the report again.")
+    stem = str(status.result.get("stem") or "report")
+    return FileResponse(job.folder / name, media_type="application/zip", filename=f"{stem}.zip")
