@@ -1,4 +1,4 @@
-"""Tiling: windows give what whole rasters give; tiles resume, heal, and are the same whoever predicts them."""
+"""Tiling: windows give what whole rasters give; tiles resume, heal, and are the same whoever makes them."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ class ModelPredictor:
         on_grid = (row >= 0) & (row < there.shape[0]) & (column >= 0) & (column < there.shape[1])
         seen = np.zeros(len(cells), dtype=bool)
         seen[on_grid] = there[row[on_grid].astype(np.int64), column[on_grid].astype(np.int64)]
-        seen &= shapely.contains_xy(self.area.geometry, lonlat[:, 0], lonlat[:, 1])
+        seen &= self.area.contains(lonlat)
         order = np.searchsorted(tiles, regions.cells_to_parents(cells, tile_resolution))
         counts = np.bincount(order, weights=seen, minlength=len(tiles)).astype(np.float64)
         return counts * 7.0 ** (resolution - level)

@@ -15,7 +15,14 @@ import pandas as pd
 
 from sdm_core import config as paths
 from sdm_core import regions, taxa
-from sdm_core.errors import CheckpointMismatchError, ConfigurationError, OccurrenceError, UnknownSpeciesError
+from sdm_core.errors import (
+    CheckpointMismatchError,
+    ConfigurationError,
+    CovariateError,
+    OccurrenceError,
+    StoreMismatchError,
+    UnknownSpeciesError,
+)
 from sdm_core.models.checkpoint import METADATA_NAME, WEIGHTS_NAME
 from sdm_core.pipeline.configuration import AtlasConfig, load_config
 from sdm_core.pipeline.model_folder import read_metadata
@@ -24,7 +31,7 @@ from sdm_core.pipeline.preparation import data_path, read_occurrences
 from sdm_core.prediction import CARD_FILE, TILES_FOLDER, TileStore, observation_densities
 from sdm_core.prediction.files import OBSERVED_FILE, OBSERVED_SPECIES_FILE, SPECIES_FILE
 from sdm_core.prediction.objects import ObjectFolder
-from sdm_core.prediction.tiling import run_tiling
+from sdm_core.prediction.tiling import predictor_of, run_tiling
 from sdm_core.prediction.write import write_side_files
 from sdm_core.registry import atlas_folder, list_atlases
 
@@ -165,10 +172,17 @@ def _card(source: ModelSource, predictor: ModelPredictor, store: TileStore, comm
 def recomputation(folder: Path) -> Callable[[list[int]], None]:
     """What predicts tiles of an atlas folder anew, from the model beside them; for healing.
 
-    Raises, when it is called, what `run_tiling` raises, such as `CovariateError` without covariates.
+    Tiles of other inputs than those of the model and covariates at hand are left as they are, with a warning.
+    Raises, when it is called, what `run_tiling` raises.
     """
 
     def recompute(tiles: list[int]) -> None:
-        run_tiling(ModelSpec.of_folder(folder), TileStore.open(folder / TILES_FOLDER), tiles=tiles)
+        spec, store = ModelSpec.of_folder(folder), TileStore.open(folder / TILES_FOLDER)
+        try:
+            predictor_of(spec).check(store.grid.inputs)
+        except (StoreMismatchError, CheckpointMismatchError, CovariateError) as error:
+            logger.warning("%d tiles cannot be predicted again: %s", len(tiles), error)
+            return
+        run_tiling(spec, store, tiles=tiles)
 
     return recompute

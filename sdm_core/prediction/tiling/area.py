@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdm_core import regions
 from sdm_core.regions.fill import cells_on_outline, with_neighbours
+from sdm_core.regions.prepared import prepared_copy
 
 #: Steps below a tile at which its cells are compared with the area.
 _STEPS_BELOW = 2
@@ -29,20 +30,17 @@ class StudyArea:
     geometry: shapely.Geometry
     on_data_only: bool = False
 
-    def __post_init__(self) -> None:
-        shapely.prepare(self.geometry)
-
     def contains(self, lonlat: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each place (n, 2) lies inside, boolean (n,)."""
         if not len(lonlat):
             return np.zeros(0, dtype=bool)
         (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
-        around = shapely.box(west, south, east, north)
-        if shapely.contains_properly(self.geometry, around):
+        around, geometry = shapely.box(west, south, east, north), prepared_copy(self.geometry)
+        if shapely.contains_properly(geometry, around):
             return np.ones(len(lonlat), dtype=bool)
-        if not shapely.intersects(self.geometry, around):
+        if not shapely.intersects(geometry, around):
             return np.zeros(len(lonlat), dtype=bool)
-        inside: NDArray[np.bool_] = shapely.contains_xy(self.geometry, lonlat[:, 0], lonlat[:, 1])
+        inside: NDArray[np.bool_] = shapely.contains_xy(geometry, lonlat[:, 0], lonlat[:, 1])
         return inside
 
 

@@ -64,6 +64,8 @@ class TilingPlan:
     def lines(self) -> list[str]:
         """The plan in words, one fact a line."""
         todo = self.n_tiles - self.n_done
+        if not todo:
+            return [f"all {self.n_tiles} tiles are done already"]
         done = f", {self.n_done} of them done already" if self.n_done else ""
         lines = [
             f"{self.n_tiles} tiles (H3 resolution {self.tile_resolution}){done}",
