@@ -121,7 +121,8 @@ def test_tiles_at_an_address_are_an_atlas_too(model: Path, region: Path):
     assert len(TileStore.open(address).finished()) > 0
 
 
-def test_healing_predicts_what_no_copy_holds(model: Path, region: Path, tmp_path: Path, capsys):
+def test_healing_predicts_what_no_copy_holds(model: Path, region: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(paths, "CACHE_DIR", tmp_path / "cache")  # without a hot copy of the same tiles
     out = tmp_path / "atlas"
     assert _tile("--model", model, "--region", region, "--resolution", 6, "--out", out, "--no-hot") == 0
     before = TileStore.open(out).digests()
