@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sdm_core import config, jobs
 from sdm_core.errors import CacheNotWritableError
@@ -191,6 +192,19 @@ def test_no_more_than_the_limit_run_at_once_and_the_rest_keep_their_order(monkey
         time.sleep(0.02)
     assert seen == 1
     assert starts.read_text().splitlines() == [job.id for job in asked]
+
+
+def test_a_job_lets_an_older_one_go_first():
+    older = submitting.jobs_folder() / ("0" * 32)
+    older.mkdir(parents=True)
+    waiting = jobs.JobStatus("queued", created=time.time() - 5)
+    (older / job_folder.STATUS_FILE).write_text(json.dumps(waiting.to_dict()))
+    (older / job_folder.REQUEST_FILE).write_text("{}")
+    with FileLock(older / job_folder.ALIVE_LOCK):
+        job = jobs.submit("count", "younger", {"n": 1})
+        until(lambda: job.status().message == "Waiting for 1 other job")
+        assert job.status().state == "queued"
+    assert job.wait(WAIT_S).state == "done", "the older one has died, so nothing is waited for"
 
 
 def test_a_waiting_job_can_be_cancelled_and_says_what_it_waits_for(monkeypatch):
