@@ -1,4 +1,4 @@
-"""Exports: what other programs read out of the files is what the store holds, in any coordinate system."""
+"""GeoTIFF exports: what GDAL reads out of them is what the store holds, in any coordinate system."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import dataclasses
 import json
 import shutil
 import subprocess
-from pathlib import Path
+import sys
 
-import duckdb
-import geopandas as gpd
 import h3
 import numpy as np
-import pyarrow.parquet as pq
 import pyproj
 import pytest
 import rasterio
 import rio_cogeo
 import shapely
-import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from matplotlib import colormaps
 
 from sdm_core import config, exports, regions
-from sdm_core.__main__ import main
 from sdm_core.errors import ExportError, NoDataInRegionError, UnknownSpeciesError
-from sdm_core.exports import PixelSpec, cells, grid, grids, layers, pixels, rasters, writing
-from sdm_core.registry import Atlas
+from sdm_core.exports import PixelSpec, grid, layers, pixels, rasters, writing
+from sdm_core.registry import Atlas, open_atlas
+from tests.exported import BEECH, VALLEY, cells_of_pixels, probabilities, sampled
 
 #: Code, and pixels smaller than a tenth of a cell in its unit; the last one turns the map by its own centre.
 SYSTEMS = (
@@ -39,35 +35,11 @@ SYSTEMS = (
     ("+proj=lcc +lat_1=42 +lat_2=43 +lat_0=42.5 +lon_0=1 +units=m +ellps=GRS80", 500.0),
 )
 SHIFT = rasterio.Affine(1, 0, 5, 0, -1, 5)
-BEECH = "Fagus sylvatica"
-VALLEY = shapely.Polygon([(0.6, 42.45), (1.5, 42.45), (1.4, 42.8), (0.7, 42.75), (0.6, 42.45)])
 
 
 @pytest.fixture
 def beech(simulated_atlas: Atlas) -> layers.Layer:
     return exports.choose_layers(simulated_atlas.store, (), [BEECH])[0]
-
-
-def _probabilities(atlas: Atlas, species: str = BEECH) -> dict[str, float]:
-    """H3 name → probability as the store decodes it."""
-    codes = atlas.store.codes[:, atlas.store.species_id(species)].astype(float)
-    return dict(zip(regions.cells_to_strings(atlas.store.cells), (codes / 255) ** 2, strict=True))
-
-
-def _cells_of_pixels(crs: object, x: np.ndarray, y: np.ndarray, resolution: int) -> list[str]:
-    """H3 names of points on a map, by the reference library."""
-    longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
-    return [h3.latlng_to_cell(b, a, resolution) for a, b in zip(longitude, latitude, strict=True)]
-
-
-def _sampled(raster: rasterio.DatasetReader, count: int = 400) -> tuple[np.ndarray, list[str]]:
-    """Values of random pixels, NaN for nodata, and the H3 cells of their centres."""
-    random = np.random.default_rng(5)
-    rows, columns = random.integers(0, raster.height, count), random.integers(0, raster.width, count)
-    x, y = raster.xy(rows, columns)
-    band = raster.read(1, masked=True)
-    values = np.ma.filled(band.astype(float) * raster.scales[0] + raster.offsets[0], np.nan)
-    return values[rows, columns], _cells_of_pixels(raster.crs.to_wkt(), np.asarray(x), np.asarray(y), 6)
 
 
 # GeoTIFF ----------------------------------------------------------------------------------------------
@@ -78,10 +50,10 @@ def test_pixels_of_any_coordinate_system_hold_the_probability_of_their_cell(
     simulated_atlas, beech, tmp_path, crs, size
 ):
     path = exports.write_cog(tmp_path / "beech.tif", simulated_atlas, beech, PixelSpec(crs, size))
-    known = _probabilities(simulated_atlas)
+    known = probabilities(simulated_atlas)
     with rasterio.open(path) as raster:
         assert raster.crs == rasterio.crs.CRS.from_user_input(crs)
-        values, names = _sampled(raster)
+        values, names = sampled(raster)
     expected = np.array([known.get(name, np.nan) for name in names])
     assert 0.2 < np.isfinite(expected).mean() < 0.98
     assert np.array_equal(np.isfinite(values), np.isfinite(expected))
@@ -158,7 +130,7 @@ def test_the_gdal_command_line_reads_grid_numbers_and_colours(simulated_atlas, b
     assert 'ID["EPSG",3035]' in said["coordinateSystem"]["wkt"]
     assert (band["noDataValue"], band["scale"], band["offset"]) == (255, 0.005, 0)
     assert band["colorInterpretation"] == "Palette" and band["unit"] == "probability"
-    shown = np.array(list(_probabilities(simulated_atlas).values()))
+    shown = np.array(list(probabilities(simulated_atlas).values()))
     assert (band["computedMin"], band["computedMax"]) == (
         round(200 * shown.min()),
         round(200 * shown.max()),
@@ -175,7 +147,7 @@ def test_layers_are_written_on_one_grid_with_a_stated_step(simulated_atlas, tmp_
         with rasterio.open(path) as raster:
             shapes.add((raster.shape, raster.transform))
             step = raster.scales[0]
-            values, names = _sampled(raster)
+            values, names = sampled(raster)
         known = dict(zip(regions.cells_to_strings(store.cells), layer.values(store), strict=True))
         expected = np.array([known.get(name, np.nan) for name in names])
         assert np.nanmax(np.abs(values - expected)) <= step / 2 + 1e-9
@@ -189,7 +161,7 @@ def test_a_region_shows_its_cells_and_nothing_else(simulated_atlas, beech, tmp_p
         tmp_path / "beech.tif", simulated_atlas, beech, PixelSpec("EPSG:3035", 500), region
     )
     with rasterio.open(path) as raster:
-        values, names = _sampled(raster)
+        values, names = sampled(raster)
     for value, name in zip(values, names, strict=True):
         latitude, longitude = h3.cell_to_latlng(name)
         assert np.isfinite(value) == VALLEY.contains(shapely.Point(longitude, latitude))
@@ -260,7 +232,7 @@ def test_pixels_beyond_the_edge_of_a_world_map_hold_no_cell():
     assert set(np.unique(rows)) == set(range(-1, 122))
     x, y = np.meshgrid(world.x, world.y)
     found = rows >= 0
-    names = _cells_of_pixels("ESRI:54009", x[found], y[found], 0)
+    names = cells_of_pixels("ESRI:54009", x[found], y[found], 0)
     assert regions.cells_to_strings(cells_[rows[found]]) == names
 
 
@@ -302,181 +274,6 @@ def test_species_whose_names_look_alike_in_a_file_name_get_two_names():
     b = dataclasses.replace(a, species="Carex × x", species_id=7)
     assert [layer.name for layer in layers._with_own_names([a, b])] == ["carex-x", "carex-x-7"]
     assert exports.slug("Aÿ × Bé (L.) ssp. c") == "ay-be-l-ssp-c"
-
-
-# GeoParquet -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("geometry", exports.GEOMETRIES)
-def test_cells_come_back_from_geoparquet_as_the_store_holds_them(simulated_atlas, tmp_path, geometry):
-    store = simulated_atlas.store
-    chosen = exports.choose_layers(store, ["richness"], [BEECH, "Abies alba"])
-    path = tmp_path / "cells.parquet"
-    assert exports.write_cells_geoparquet(path, simulated_atlas, chosen, geometry=geometry) == store.n_cells
-    table = gpd.read_parquet(path)
-    assert table.crs.to_epsg() == 4326
-    assert np.array_equal(table["cell_id"], store.cells)
-    assert [h3.str_to_int(name) for name in table["cell"]] == store.cells.tolist()
-    assert np.array_equal(table["richness"], store.layer("richness"))
-    for species in (BEECH, "Abies alba"):
-        codes = store.codes[:, store.species_id(species)].astype(float)
-        assert table[species].to_numpy() == pytest.approx((codes / 255) ** 2, abs=1e-7)
-        assert table[species].dtype == np.float32
-    assert np.array_equal(table["area_km2"], store.area_ha / 100)
-    if geometry == "centre":
-        assert np.array_equal(shapely.get_coordinates(table.geometry), store.lonlat)
-    else:
-        outline = h3.cell_to_boundary(table["cell"][3])
-        expected = shapely.Polygon([(longitude, latitude) for latitude, longitude in outline])
-        assert table.geometry[3].symmetric_difference(expected).area < 1e-9
-    boxes = shapely.box(*shapely.bounds(table.geometry.to_numpy()).T)
-    near = gpd.read_parquet(path, bbox=VALLEY.bounds)
-    assert len(near) == shapely.intersects(boxes, shapely.box(*VALLEY.bounds)).sum() > 10
-
-
-def test_duckdb_reads_the_same_table_of_cells(simulated_atlas, tmp_path):
-    store = simulated_atlas.store
-    path = tmp_path / "cells.parquet"
-    exports.write_cells_geoparquet(path, simulated_atlas, exports.choose_layers(store, ["richness"], [BEECH]))
-    (row,) = duckdb.sql(
-        f'select count(*), sum(area_km2), max("{BEECH}"), min(cell_id), sum(richness) from "{path}"'
-    ).fetchall()
-    assert row[0] == store.n_cells and row[3] == store.cells[0]
-    assert row[1] == pytest.approx(store.area_ha.sum() / 100)
-    assert row[2] == pytest.approx(max(_probabilities(simulated_atlas).values()))
-    assert row[4] == pytest.approx(float(store.layer("richness").sum(dtype=float)), rel=1e-6)
-
-
-def test_geoparquet_is_written_in_row_groups_and_says_what_it_is(simulated_atlas, tmp_path, monkeypatch):
-    store = simulated_atlas.store
-    chosen = exports.choose_layers(store, (), "all")
-    exports.write_cells_geoparquet(tmp_path / "one.parquet", simulated_atlas, chosen)
-    monkeypatch.setattr(cells, "_MOST_ROWS", 50)
-    monkeypatch.setattr(cells, "_LEAST_ROWS", 1)
-    exports.write_cells_geoparquet(tmp_path / "many.parquet", simulated_atlas, chosen)
-    file = pq.ParquetFile(tmp_path / "many.parquet")
-    assert file.num_row_groups == -(-store.n_cells // 50)
-    assert file.read().equals(pq.read_table(tmp_path / "one.parquet"))
-    geo = json.loads(file.metadata.metadata[b"geo"])
-    assert geo["version"] == "1.1.0" and geo["columns"]["geometry"]["geometry_types"] == ["Polygon"]
-    assert geo["columns"]["geometry"]["covering"]["bbox"] == {
-        side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")
-    }
-    bbox = pq.read_table(tmp_path / "many.parquet")["bbox"].combine_chunks().flatten()
-    assert np.array_equal(np.transpose(bbox), shapely.bounds(regions.cell_polygons(store.cells)))
-    assert geo["columns"]["geometry"]["bbox"] == pytest.approx(
-        shapely.total_bounds(regions.cell_polygons(store.cells))
-    )
-    own = json.loads(file.metadata.metadata[b"florascope"])
-    assert own["ATLAS_VERSION"] == store.version
-
-
-def test_cells_of_a_region_carry_their_own_values(simulated_atlas, tmp_path):
-    store = simulated_atlas.store
-    region = regions.region_from_geometry(VALLEY, "Valley")
-    layer = exports.choose_layers(store, (), [BEECH])
-    count = exports.write_cells_geoparquet(tmp_path / "a.parquet", simulated_atlas, layer, region)
-    table = gpd.read_parquet(tmp_path / "a.parquet")
-    inside = shapely.contains_xy(VALLEY, store.lonlat)
-    assert count == len(table) == inside.sum() < store.n_cells
-    known = _probabilities(simulated_atlas)
-    assert table[BEECH].to_numpy() == pytest.approx([known[name] for name in table["cell"]], abs=1e-7)
-
-
-def test_no_layer_may_take_the_name_of_a_fixed_column(simulated_atlas, tmp_path):
-    store = simulated_atlas.store
-    with pytest.raises(ExportError, match="cannot be called 'cell'"):
-        exports.write_cells(
-            tmp_path / "a.parquet", store.cells, store.lonlat, store.area_ha, {"cell": store.area_ha}
-        )
-
-
-# NetCDF and Zarr --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def netcdf(simulated_atlas, tmp_path_factory) -> Path:
-    chosen = exports.choose_layers(simulated_atlas.store, ["richness"], [BEECH, "Abies alba"])
-    path = tmp_path_factory.mktemp("netcdf") / "trees.nc"
-    return exports.write_netcdf(path, simulated_atlas, chosen, PixelSpec("EPSG:3035", 500))
-
-
-def test_xarray_reads_the_probabilities_of_the_store_out_of_netcdf(simulated_atlas, netcdf):
-    with xr.open_dataset(netcdf) as data:
-        assert data["species_name"].values.tolist() == [BEECH, "Abies alba"]
-        assert data["probability"].dims == ("species", "y", "x")
-        assert data.attrs["Conventions"] == "CF-1.8"
-        assert data.attrs["atlas_version"] == simulated_atlas.store.version
-        assert data["x"].attrs["standard_name"] == "projection_x_coordinate"
-        assert pyproj.CRS.from_cf(data["crs"].attrs).to_epsg() == 3035
-        assert data["richness"].dims == ("y", "x")
-        random = np.random.default_rng(2)
-        rows, columns = random.integers(0, data.sizes["y"], 300), random.integers(0, data.sizes["x"], 300)
-        names = _cells_of_pixels(3035, data["x"].values[columns], data["y"].values[rows], 6)
-        for place, species in enumerate((BEECH, "Abies alba")):
-            known = _probabilities(simulated_atlas, species)
-            expected = np.array([known.get(name, np.nan) for name in names])
-            values = data["probability"].values[place, rows, columns]
-            assert np.array_equal(np.isnan(values), np.isnan(expected))
-            assert np.nanmax(np.abs(values - expected)) <= 0.0025 + 1e-9
-    with xr.open_dataset(netcdf, mask_and_scale=False) as raw:
-        assert raw["probability"].dtype == np.uint8
-        assert raw["probability"].attrs["scale_factor"] == 0.005
-        assert raw["probability"].encoding["zlib"] and raw["probability"].attrs["_FillValue"] == 255
-
-
-def test_gdal_reads_the_same_grid_out_of_netcdf(netcdf):
-    with (
-        xr.open_dataset(netcdf, mask_and_scale=False) as raw,
-        rasterio.open(f"netcdf:{netcdf}:probability") as raster,
-    ):
-        assert raster.count == 2 and raster.crs.to_epsg() == 3035 and raster.nodata == 255
-        assert raster.transform.a == 500 and raster.transform.e == -500
-        assert np.array_equal(raster.read(), raw["probability"].values)
-        assert raster.transform.c + 250 == raw["x"].values[0]
-        assert raster.transform.f - 250 == raw["y"].values[0]
-
-
-def test_gdal_finds_pixels_of_netcdf_in_degrees_where_they_are(simulated_atlas, beech, tmp_path):
-    spec = PixelSpec("EPSG:4326", 1 / 120)
-    exports.write_netcdf(tmp_path / "a.nc", simulated_atlas, [beech], spec)
-    exports.write_cog(tmp_path / "a.tif", simulated_atlas, beech, spec)
-    with (
-        rasterio.open(f"netcdf:{tmp_path / 'a.nc'}:probability") as one,
-        rasterio.open(tmp_path / "a.tif") as other,
-    ):
-        assert one.transform.almost_equals(other.transform, 1e-9)
-        assert one.crs == other.crs
-        assert np.array_equal(one.read(1), other.read(1))
-
-
-@pytest.mark.parametrize("dtype", exports.DTYPES)
-@pytest.mark.parametrize("where", ["local", "memory"])
-@pytest.mark.filterwarnings("error")
-def test_zarr_at_any_address_holds_what_netcdf_holds(simulated_atlas, tmp_path, dtype, where):
-    chosen = exports.choose_layers(simulated_atlas.store, ["shannon"], [BEECH])
-    spec = PixelSpec("EPSG:4326", 1 / 60, dtype=dtype)
-    address = str(tmp_path / "a.zarr") if where == "local" else f"memory://exports/{dtype}.zarr"
-    exports.write_netcdf(tmp_path / "a.nc", simulated_atlas, chosen, spec)
-    assert exports.write_zarr_grid(address, simulated_atlas, chosen, spec) == address
-    with xr.open_dataset(tmp_path / "a.nc") as one, xr.open_zarr(address) as other:
-        for name in ("probability", "shannon", "x", "y", "species"):
-            assert np.array_equal(one[name].values, other[name].values, equal_nan=True), name
-        assert other["species_name"].values.tolist() == [BEECH]
-        assert other.attrs["complete"] is True and other["y"].attrs["units"] == "degrees_north"
-    with pytest.raises(ExportError, match="Something lies at"):
-        exports.write_zarr_grid(address, simulated_atlas, chosen, spec)
-
-
-def test_a_zarr_grid_that_failed_leaves_nothing_behind(simulated_atlas, beech, tmp_path, monkeypatch):
-    def failing(*_args):
-        raise OSError(28, "No space left on device")
-        yield
-
-    monkeypatch.setattr(grids, "_blocks", failing)
-    with pytest.raises(ExportError, match="No space left on device"):
-        exports.write_zarr_grid(tmp_path / "a.zarr", simulated_atlas, [beech], PixelSpec("EPSG:4326", 0.1))
-    assert list(tmp_path.iterdir()) == []
 
 
 # Refusals ---------------------------------------------------------------------------------------------
@@ -568,81 +365,26 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
         pass
 
 
-# Command line -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "out", "files"),
-    [
-        (["--what", "cog", "--crs", "EPSG:3035", "--pixel", "2000"], "a.tif", {"a.tif"}),
-        (
-            ["--what", "cog", "--layers", "richness,shannon", "--species", BEECH],
-            "maps",
-            {"richness.tif", "shannon.tif", "fagus-sylvatica.tif"},
-        ),
-        (["--what", "geoparquet", "--species", "all", "--geometry", "centre"], "a.parquet", {"a.parquet"}),
-        (["--what", "netcdf", "--species", BEECH, "--dtype", "float32"], "a.nc", {"a.nc"}),
-        (["--what", "catalogue", "--layers", "richness"], "cat", {"catalog.json", "richness.tif"}),
-    ],
-)
-def test_the_command_writes_each_kind_and_names_it(
-    simulated_atlas_folder, tmp_path, capsys, options, out, files
-):
-    asked = ["export", "--model", str(simulated_atlas_folder), *options, "--out", str(tmp_path / out)]
-    assert main(asked) == 0
-    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert files <= written
-    assert str(tmp_path / out) in capsys.readouterr().out
-
-
-def test_the_catalogue_goes_to_the_folder_that_is_served(simulated_atlas_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "CACHE_DIR", tmp_path)
-    assert main(["export", "--model", str(simulated_atlas_folder), "--what", "catalogue"]) == 0
-    assert (exports.published_folder() / "catalog.json").is_file()
-
-
-def test_the_command_writes_zarr_of_a_region_that_xarray_opens(simulated_atlas_folder, tmp_path):
-    region = tmp_path / "valley.geojson"
-    region.write_text(shapely.to_geojson(VALLEY))
-    out = tmp_path / "a.zarr"
-    model = str(simulated_atlas_folder)
-    assert (
-        main(["export", "--model", model, "--what", "zarr", "--region", str(region), "--out", str(out)]) == 0
+@pytest.mark.slow
+def test_europe_at_one_kilometre_is_written_in_little_memory_and_holds_the_atlas(tmp_path):
+    """19.6 million pixels; the pixels alone would take 470 MB as coordinates, cells and rows."""
+    asked = ["export", "--model", "european-trees", "--what", "cog", "--out", str(tmp_path / "maps")]
+    asked += ["--layers", "richness", "--species", BEECH, "--crs", "EPSG:3035", "--pixel", "1000"]
+    code = (
+        "import resource, sys; from sdm_core.__main__ import main; status = main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
     )
-    with xr.open_zarr(out) as data:
-        assert float(data["richness"].max()) > 0
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--what", "geotif", "--out", "a.tif"], "--what is 'geotif', expected one of cog, geoparquet"),
-        (["--what", "cog", "--out", ""], "--out is empty"),
-        (["--what", "netcdf"], "--what netcdf needs --out"),
-        (
-            ["--what", "cog", "--out", "a.png"],
-            "end in .tif or .tiff; name one that does, or a folder",
-        ),
-        (["--what", "netcdf", "--out", "a.tif"], "netcdf files end in .nc"),
-        (["--what", "cog", "--out", "a.tif", "--species", "all"], "one file each; give a folder"),
-        (["--what", "cog", "--out", "a.tif", "--species", "Fagus silvatica"], "did you mean Fagus sylvatica"),
-        (["--what", "cog", "--out", "a.tif", "--layers", "rich"], "did you mean richness"),
-        (["--what", "cog", "--out", "a.tif", "--crs", "EPSG:0"], "'EPSG:0' is not known"),
-        (["--what", "cog", "--out", "a.tif", "--pixel", "-5"], "pixel size is -5, expected"),
-        (["--what", "cog", "--out", "a.tif", "--dtype", "int8"], "data type is 'int8'"),
-        (["--what", "cog", "--out", "a.tif", "--region", "place:Pyrennees"], "did you mean Pyrenees"),
-        (
-            ["--what", "geoparquet", "--out", "a.parquet", "--pixel", "5"],
-            "--pixel says nothing for",
-        ),
-        (["--what", "geoparquet", "--out", "a.parquet", "--geometry", "box"], "geometry is 'box', expected"),
-        (["--what", "cog", "--out", "a.tif", "--geometry", "centre"], "--geometry says nothing for cog"),
-        (["--what", "zarr", "--out", "nowhere://a.zarr"], "The address nowhere://a.zarr cannot be used"),
-    ],
-)
-def test_bad_input_gets_one_sentence(simulated_atlas_folder, tmp_path, monkeypatch, capsys, options, words):
-    monkeypatch.chdir(tmp_path)
-    assert main(["export", "--model", str(simulated_atlas_folder), *options]) == 2
-    said = capsys.readouterr()
-    assert words in said.err and said.err.count("\n") == 1 and said.out == ""
-    assert list(tmp_path.iterdir()) == []
+    ran = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
+    assert int(ran.stdout.split()[-1]) < 700_000  # kB, libraries and the mapped atlas included
+    atlas = open_atlas("european-trees")
+    for layer in exports.choose_layers(atlas.store, ["richness"], [BEECH]):
+        path = tmp_path / "maps" / f"{layer.name}.tif"
+        assert rio_cogeo.cog_validate(path, strict=True, quiet=True) == (True, [], [])
+        known = dict(zip(regions.cells_to_strings(atlas.store.cells), layer.values(atlas.store), strict=True))
+        with rasterio.open(path) as raster:
+            assert raster.width * raster.height > 19e6
+            values, names = sampled(raster, 20_000)
+            step = raster.scales[0]
+        expected = np.array([known.get(name, np.nan) for name in names])
+        assert np.array_equal(np.isfinite(values), np.isfinite(expected))
+        assert np.nanmax(np.abs(values - expected)) <= step / 2 + 1e-6
