@@ -193,6 +193,12 @@ def test_area_of_applicability_is_a_criterion_where_the_atlas_has_it(store, rows
     hectares = store.area_ha[rows].astype(float)
     assert criterion.name == "applicability"
     assert criterion.value == pytest.approx(100 * (hectares @ inside[rows]) / hectares.sum())
+    parts = hectares * np.linspace(0.1, 1, len(rows))  # cells partly inside the region
+    weighed = applicability.assess_trust(masked, rows, summary, card(0.95), parts)
+    found = {criterion.name: criterion.value for criterion in weighed.criteria}
+    assert found["applicability"] == pytest.approx(100 * (parts @ inside[rows]) / parts.sum())
+    far = applicability.observed_effort(masked, rows, parts).far_percent
+    assert found["near_records"] == pytest.approx(100 - far)
 
 
 def test_dictionary_is_strict_json_with_the_limits_beside_each_criterion(store, rows, summary):

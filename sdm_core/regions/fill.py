@@ -18,17 +18,19 @@ from sdm_core.regions.prepared import prepared_copy
 
 #: Mean edge of a cell of resolution 0 in degrees of a great circle; each resolution divides it by √7.
 _EDGE_DEG = 11.5
-#: Points on a boundary stand this many mean cell edges apart: no cell within half a step of one is more than
-#: one cell away from the cell that holds it, and neither is the cell above one whose parent it leaves.
-_STEP_IN_EDGES = 0.5
+#: Points on a boundary stand this many mean cell edges apart. A boundary that parts the centres of two
+#: neighbours crosses the line between them, whose surroundings as far as half an edge (a third of a mean edge
+#: where cells are squeezed most) are theirs: a point of it, at most half a step away, lies in one of them.
+_STEP_IN_EDGES = 0.4
 
 
 def cells_in_polygon(geometry: shapely.Geometry, resolution: int) -> CellArray:
     """Cells whose centre lies inside a polygon, sorted uint64; the polygon must not leave ±180 and ±90.
 
-    The same cells as h3-py's `h3shape_to_cells`. A cell that the boundary does not come near has all its
-    descendants on the side of its own centre, so it is taken or left as a whole; the others are opened, and
-    only centres of the last step are tested one by one.
+    The same cells as h3-py's `h3shape_to_cells`. Where none of a cell's descendants one step above the
+    resolution asked for holds a point of the boundary, all their centres, and so those of their children,
+    which lie within them, are on the side of the cell's own: it is taken or left as a whole. The others are
+    opened, and only centres of the last step are tested one by one.
     """
     check_resolution(resolution)
     if geometry.is_empty:
@@ -38,13 +40,13 @@ def cells_in_polygon(geometry: shapely.Geometry, resolution: int) -> CellArray:
         return _inside(geometry, _base_cells())
     outline = cells_on_outline(geometry, resolution - 1)
     level = _level_larger_than(geometry, resolution - 1)
-    open_cells = _base_cells() if level == 0 else _near(outline, level)
+    open_cells = _base_cells() if level == 0 else np.unique(cells_to_parents(outline, level))
     found = []
     while level < resolution:
-        is_near = np.isin(open_cells, _near(outline, level), assume_unique=True)
-        found.append(_descendants(_inside(geometry, open_cells[~is_near]), resolution))
+        crossed = np.isin(open_cells, np.unique(cells_to_parents(outline, level)), assume_unique=True)
+        found.append(_descendants(_inside(geometry, open_cells[~crossed]), resolution))
         level += 1
-        open_cells = _descendants(open_cells[is_near], level)
+        open_cells = _descendants(open_cells[crossed], level)
     found.append(_inside(geometry, open_cells))
     return np.sort(np.concatenate(found))
 
@@ -69,10 +71,6 @@ def with_neighbours(cells: CellArray) -> CellArray:
     """The cells and all that touch them, sorted."""
     around = arrow_to_numpy(h3ronpy.grid_disk(cells, 1, flatten=True))
     return np.unique(around).astype(np.uint64)
-
-
-def _near(outline: CellArray, level: int) -> CellArray:
-    return with_neighbours(np.unique(cells_to_parents(outline, level)))
 
 
 def _inside(geometry: shapely.Geometry, cells: CellArray) -> CellArray:
