@@ -69,9 +69,10 @@ def fine_atlas(atlas: Atlas, region: Region, resolution: int) -> Atlas | None:
     store = on_demand.fine_store(atlas, region, resolution, tiles)
     if store is None:
         return None
-    fine = on_demand.fine_atlas(atlas, store)
-    with _HOLDING:
-        _FINE.pop(store.version, None)
+    with _HOLDING:  # what was read already stays read
+        fine = _FINE.pop(store.version, None)
+        if fine is None or fine.store.folder != store.folder:
+            fine = on_demand.fine_atlas(atlas, store)
         _FINE[store.version] = fine
         while len(_FINE) > _MAX_FINE:
             _FINE.pop(next(iter(_FINE)))
