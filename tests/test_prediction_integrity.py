@@ -468,6 +468,13 @@ def test_command_converts_verifies_and_heals(archive: Path, tmp_path: Path, run)
     assert status == 0
     assert f"tile {tile:x}: written again from the hot copy" in out and "species_codes.npy: repaired" in out
     assert run("store", "heal", "--model", new)[1] == "nothing is damaged\n"
+    shutil.rmtree(config.CACHE_DIR)
+    flip(new / TILES_FOLDER / "codes/c/0/0", 40)
+    status, out, _ = run("store", "heal", "--model", new)
+    assert status == 1
+    assert f"tile {tile:x}: no whole copy is left; taken out, to be written again by `store convert`" in out
+    assert run("store", "convert", "--model", archive, "--to", new)[0] == 0
+    assert tile in TileStore.open(new).finished()
     status, out, _ = run("store", "convert", "--model", new, "--to", tmp_path / "back")
     assert status == 0 and f"version {PredictionStore.open(archive).version}" in out
     assert registry.open_atlas(tmp_path / "back").store.version == PredictionStore.open(archive).version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from sdm_core.prediction.opening import AtlasFolder
     from sdm_core.registry import atlas_address
 
+    logging.getLogger("sdm_core.prediction").setLevel(logging.ERROR)  # what is found is printed below
     atlas = AtlasFolder.at(atlas_address(args.model))
     actions = {"verify": _verify, "heal": _heal, "convert": _convert}
     return actions[args.action](atlas, args)
@@ -99,8 +101,10 @@ def _heal(atlas: AtlasFolder, args: argparse.Namespace) -> int:
         print(f"tile {tile:x}: predicted again")
     for name in healed.hot_files:
         print(f"{name}: repaired")
+    from_archive = atlas.tiles is not None and "archive" in atlas.tiles.grid.inputs
+    way_out = "`store convert` from the archive" if from_archive else "`tile` with its model"
     for tile in healed.tiles_left:
-        print(f"tile {tile:x}: no whole copy is left; taken out, to be predicted again by `tile`")
+        print(f"tile {tile:x}: no whole copy is left; taken out, to be written again by {way_out}")
     if not (healed.tiles_from_hot or healed.tiles_recomputed or healed.hot_files or healed.tiles_left):
         print("nothing is damaged")
     return _DAMAGED if healed.tiles_left else 0

@@ -128,7 +128,7 @@ def _patch_all(store: PredictionStore, atlas: AtlasFolder, damage: dict[str, lis
     arrays = {name: blocks for name, blocks in damage.items() if name.endswith(".npy")}
     if arrays:
         source = atlas.source()
-        if (source.origin, len(source.cells)) != (store.meta["origin"], store.n_cells):
+        if (source.origin, len(source.cells)) != (store.meta.get("origin"), store.n_cells):
             raise CorruptStoreError(
                 f"{store.folder} is damaged ({', '.join(sorted(damage))}) and cannot be repaired from "
                 f"{atlas.folder.address}, which holds other predictions; remove the folder, and open the "

@@ -171,7 +171,7 @@ def hot_copies(atlas: AtlasFolder, cache_dir: Path | None = None) -> list[Predic
             except CorruptStoreError as error:
                 logger.info("%s", error)
                 continue
-            if meta["origin"] == atlas.version:
+            if meta.get("origin") == atlas.version:
                 found.append(PredictionStore(path.parent, meta))
     return found
 
