@@ -12,7 +12,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from sdm_core import config as paths
-from sdm_core import pipeline
+from sdm_core import pipeline, regions
 from sdm_core.__main__ import main
 from sdm_core.errors import ConfigurationError, OccurrenceError
 from sdm_core.models import load_model
@@ -239,16 +239,11 @@ n_folds = 2""")  # fmt: skip
 
 
 def test_cells_lie_on_covariate_cells_or_inside_the_named_places(config: AtlasConfig) -> None:
-    data = pipeline.prepare(config)
-    from sdm_core import regions
-
-    lonlat = regions.cells_to_lonlat(study_cells(data))
+    lonlat = regions.cells_to_lonlat(study_cells(config))
     assert not ((lonlat[:, 0] < 1) & (lonlat[:, 1] > 49)).any(), "the corner without data is left out"
     assert (lonlat[:, 0] > 0).all() and (lonlat[:, 0] < 12).all()
-    placed = replace(
-        data.config, prediction=replace(config.prediction, places=("Switzerland",), resolution=5)
-    )
-    inside = regions.cells_to_lonlat(study_cells(replace(data, config=placed)))
+    placed = replace(config, prediction=replace(config.prediction, places=("Switzerland",), resolution=5))
+    inside = regions.cells_to_lonlat(study_cells(placed))
     assert len(inside) > 50 and inside[:, 0].min() > 5.5 and inside[:, 1].max() < 48
 
 

@@ -12,7 +12,7 @@ import rasterio
 import shapely
 from rasterio.transform import from_origin
 
-from sdm_core import regions
+from sdm_core import config, regions
 from sdm_core.benchmarks.faults.study import write_study
 from sdm_core.covariates import open_rasters, read_stack
 from sdm_core.errors import (
@@ -27,7 +27,7 @@ from sdm_core.pipeline import windows as windows_module
 from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import fill_gaps
 from sdm_core.pipeline.windows import CovariateWindows
-from sdm_core.prediction import TileStore
+from sdm_core.prediction import PredictionStore, TileStore
 from sdm_core.prediction.inference import predict_codes
 from sdm_core.prediction.tiling import (
     Progress,
@@ -178,7 +178,7 @@ def test_moments_of_layers_read_in_strips_are_those_of_the_whole(model: Path, mo
 
 
 def test_tiles_of_an_area_hold_every_cell_whose_centre_lies_in_it(spec: ModelSpec):
-    area = predictor_of(spec).area
+    area = predictor_of(spec).cells.area
     cells = regions.cells_in_polygon(REGION, 6)
     for tile_resolution in (1, 3, 4):
         tiles = tiles_of_area(area, 6, tile_resolution)
@@ -249,6 +249,37 @@ def test_estimate_is_near_the_number_of_cells(spec: ModelSpec):
     assert predictor.estimate(grid.tiles, 6).sum() == pytest.approx(n_cells, rel=0.03)
 
 
+def test_tiles_of_european_trees_are_those_it_ships(data_dir: Path, monkeypatch):
+    assert (data_dir / "europe_predictors_20km").is_dir()
+    folder = config.ASSETS_DIR / "atlases" / "european-trees"
+    shipped = PredictionStore.open(folder)
+    monkeypatch.setattr(windows_module, "WINDOW_BYTES", 64_000_000)
+    whole, parts = (ModelSpec(str(folder), None, "cpu", reads).load() for reads in (True, False))
+    n_different, n_codes = 0, 0
+    parents = regions.cells_to_parents(shipped.cells, 2)
+    west, east, north = (
+        int(part)
+        for part in (
+            shipped.lonlat[:, 0].argmin(),
+            shipped.lonlat[:, 0].argmax(),
+            shipped.lonlat[:, 1].argmax(),
+        )
+    )
+    for tile in {int(parents[row]) for row in (west, east, north)} | {0x821847FFFFFFFFF}:  # edges, a coast
+        one, two = whole.tile(tile, 6), parts.tile(tile, 6)
+        rows = np.flatnonzero(parents == np.uint64(tile))
+        np.testing.assert_array_equal(shipped.cells[rows], one.cells)
+        np.testing.assert_array_equal(one.cells, two.cells)
+        # The shipped codes were rounded from another order of sums: ties fall to either side.
+        apart = np.abs(one.codes.astype(int) - shipped.codes[rows])
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
+        n_different += int((one.codes != two.codes).sum())
+        n_codes += one.codes.size
+    assert n_codes > 100_000
+    assert n_different <= 2  # windows move the last digits of running sums, a code in ten million
+
+
 # Errors -------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +312,7 @@ def test_a_model_that_cannot_be_tiled_says_why(model: Path, tmp_path: Path, note
 def test_a_region_outside_the_study_area_is_refused(spec: ModelSpec):
     far = replace(spec, region=bytes(shapely.to_wkb(shapely.box(100, 0, 101, 1))))
     with pytest.raises(NoDataInRegionError, match="outside the study area of simulated-study"):
-        _ = far.load().area
+        _ = far.load().cells.area
 
 
 def test_no_scheduler_is_one_sentence(spec: ModelSpec, tmp_path: Path):

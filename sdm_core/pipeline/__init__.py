@@ -171,7 +171,7 @@ def build_atlas(
     """
     tables = None if evaluation is None else read_tables(evaluation, config.name)
     data = prepare(config)
-    study_cells(data)  # says what is wrong with its places or bounds before the hours of training
+    study_cells(config)  # says what is wrong with its places or bounds before the hours of training
     checkpoint = train(config, resume=True, device=device, prepared=data)
     if tables is None:
         tables = evaluate_models(data, None, device).to_dict()

@@ -6,71 +6,58 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 
-from sdm_core import regions, taxa
+from sdm_core import taxa
 from sdm_core.errors import ConfigurationError, NoDataInRegionError
-from sdm_core.evaluation import Calibration, ranking_scores, write_card
-from sdm_core.features import FeatureStack
-from sdm_core.models import Checkpoint, load_model
+from sdm_core.evaluation import ranking_scores, write_card
+from sdm_core.models import load_model
 from sdm_core.pipeline.cards import compose_card, path_as_named
-from sdm_core.pipeline.fitting import shipped_view
+from sdm_core.pipeline.cell_inputs import CellInputs
+from sdm_core.pipeline.configuration import AtlasConfig
+from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import Prepared, data_path
 from sdm_core.prediction import observation_densities, write_atlas, write_manifest
+from sdm_core.prediction.tiling import tiles_of_area
 
 logger = logging.getLogger(__name__)
 
-#: Cells predicted at once.
+#: Cells predicted between two steps of the progress bar.
 _CHUNK = 8192
+#: Steps from a cell to the tile whose cells are looked for together.
+_STEPS_UP = 5
 
 
-def study_cells(prepared: Prepared) -> np.ndarray:
+def study_cells(config: AtlasConfig) -> np.ndarray:
     """H3 cells of an atlas, uint64 ascending, all with features.
 
     Inside the configuration's places, or without places wherever the cell's centre lies on a covariate cell
     with data; in both cases within its bounds.
     Raises `NoDataInRegionError` when nothing is left.
     """
-    settings, stack = prepared.config.prediction, prepared.stack
-    bounds = settings.bounds or tuple(float(edge) for edge in stack.bounds)
-    frame = shapely.box(*bounds)
-    if settings.places:
-        outlines = [regions.region_from_place(name).geometry for name in settings.places]
-        area = shapely.intersection(shapely.union_all(outlines), frame)
-        cells = regions.cells_in_polygon(area, settings.resolution)
-        lonlat = regions.cells_to_lonlat(cells)
-        keep = np.ones(len(cells), dtype=bool)
-    else:
-        cells = regions.cells_in_polygon(frame, settings.resolution)
-        lonlat = regions.cells_to_lonlat(cells)
-        index = stack.cell_index(lonlat[:, 0], lonlat[:, 1])
-        keep = (index >= 0) & stack.valid.ravel()[np.maximum(index, 0)]
-    cells, lonlat = cells[keep], lonlat[keep]
-    if len(cells):
-        cells = cells[~_missing(prepared, lonlat)]
+    resolution = config.prediction.resolution
+    inputs = CellInputs.of_config(config)
+    tiles = tiles_of_area(inputs.area, resolution, max(0, resolution - _STEPS_UP))
+    cells = np.concatenate([inputs.cells_of_tile(tile, resolution) for tile in tiles.tolist()])
     if not len(cells):
         raise NoDataInRegionError(
-            f"No H3 cell of resolution {settings.resolution} has covariates in the study area of "
-            f"{prepared.config.name}; check its bounds and places."
+            f"No H3 cell of resolution {resolution} has covariates in the study area of {config.name}; check "
+            "its bounds and places."
         )
     return np.sort(cells)
 
 
-def predict_cells(prepared: Prepared, checkpoint: Checkpoint, lonlat: np.ndarray) -> Iterator[np.ndarray]:
-    """Calibrated probabilities (n, n_species) of consecutive places, a chunk at a time."""
+def predict_cells(predictor: ModelPredictor, cells: np.ndarray) -> Iterator[np.ndarray]:
+    """Codes (n, n_species) of consecutive cells, a chunk at a time."""
     from tqdm import tqdm
 
-    calibration = Calibration.from_arrays(checkpoint.extras)
-    with tqdm(total=len(lonlat), desc="predicting", unit="cell", disable=None) as bar:
-        for start in range(0, len(lonlat), _CHUNK):
-            part = lonlat[start : start + _CHUNK]
-            inputs = shipped_view(prepared, prepared.inputs_at(part))
-            yield calibration.probabilities(checkpoint.model.predict_logits(inputs))
+    with tqdm(total=len(cells), desc="predicting", unit="cell", disable=None) as bar:
+        for start in range(0, len(cells), _CHUNK):
+            part = cells[start : start + _CHUNK]
+            yield predictor.predict(part)
             bar.update(len(part))
 
 
@@ -88,8 +75,8 @@ def build_atlas_from(
     """
     config = prepared.config
     checkpoint = load_model(checkpoint_folder, prepared.species, prepared.features.names)
-    cells = study_cells(prepared)
-    lonlat = regions.cells_to_lonlat(cells)
+    predictor = ModelSpec(str(checkpoint_folder)).load()
+    cells = study_cells(config)
     species = taxa.species_table(
         prepared.occurrences,
         species=prepared.species,
@@ -111,7 +98,7 @@ def build_atlas_from(
         config.title,
         config.prediction.resolution,
         cells,
-        predict_cells(prepared, checkpoint, lonlat),
+        predict_cells(predictor, cells),
         species,
         observed=observed,
         observed_species=observed_species,
@@ -128,14 +115,6 @@ def build_atlas_from(
     write_card(folder, written)
     write_manifest(folder)
     return folder
-
-
-def _missing(prepared: Prepared, lonlat: np.ndarray) -> np.ndarray:
-    """Whether features are missing, (n,) boolean."""
-    spec = prepared.features.spec
-    reach = 0.0 if spec.missing == "refuse" else spec.max_gap_cells
-    marking = FeatureStack(replace(spec, missing="mark", max_gap_cells=reach), prepared.features.stack)
-    return marking.at(lonlat[:, 0], lonlat[:, 1]).missing
 
 
 def read_tables(path: Path, name: str) -> dict[str, Any]:

@@ -10,30 +10,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import shapely
 from numpy.typing import NDArray
 
 from sdm_core import regions, taxa
-from sdm_core.covariates import RasterSource
-from sdm_core.errors import CheckpointMismatchError, CovariateError, NoDataInRegionError, StoreMismatchError
+from sdm_core.errors import CheckpointMismatchError, CovariateError, StoreMismatchError
 from sdm_core.evaluation import Calibration, PlattCalibration
 from sdm_core.features import FeatureSpec
 from sdm_core.models import Checkpoint, SiteInputs, SpeciesModel, load_model
+from sdm_core.pipeline.cell_inputs import CellInputs
 from sdm_core.pipeline.model_folder import open_covariates, patches_of, read_notes
-from sdm_core.pipeline.windows import CovariateWindows, Window
+from sdm_core.pipeline.windows import CovariateWindows
+from sdm_core.prediction import checksums
 from sdm_core.prediction.code import encode
 from sdm_core.prediction.files import read_species_table
 from sdm_core.prediction.forward import best_device, make_ready
 from sdm_core.prediction.inference import predict_codes
 from sdm_core.prediction.tile_grid import Tile, TileGrid, tile_resolution_for
-from sdm_core.prediction.tiling import StudyArea, children_of, tiles_of_area
+from sdm_core.prediction.tiling import tiles_of_area
 
-#: Cells looked up at once, and predicted at once where they are all on land.
-_CELLS_PER_STEP = 8192
-#: The same for models on patches, which need more room.
-_CELLS_PER_STEP_PATCHES = 1024
-#: Cells that an estimate of the number of cells looks at, about.
-_CELLS_TO_ESTIMATE = 200_000
 _SPECIES = "species.csv"
 #: Region of a tiled atlas, as WKB, beside its model.
 REGION_FILE = "region.wkb"
@@ -81,15 +75,24 @@ class ModelPredictor:
         self.title = str(configuration.get("title") or self.name)
         self.species = tuple(self.checkpoint.model.species)
         self.calibration = Calibration.from_arrays(self.checkpoint.extras)
-        settings = configuration["covariates"]
+        settings, wanted = configuration["covariates"], configuration.get("prediction") or {}
         source = open_covariates(folder, settings)
-        self.patches = patches_of(configuration, self.checkpoint.model, source.names)
+        patches = patches_of(configuration, self.checkpoint.model, source.names)
         self.covariates = CovariateWindows(
             source,
             FeatureSpec.from_dict(self.notes["feature_specification"]),
             float(settings.get("fill_gaps_cells", 0.0)),
-            self.patches.size if self.patches else 0,
+            patches.size if patches else 0,
             spec.whole,
+        )
+        #: Which cells there are, and what the model sees of them.
+        self.cells = CellInputs(
+            self.name,
+            self.covariates,
+            tuple(wanted.get("bounds") or ()),
+            tuple(wanted.get("places") or ()),
+            spec.region,
+            patches,
         )
         if self.covariates.feature_names != tuple(self.checkpoint.model.covariates):
             load_model(folder, covariates=self.covariates.feature_names)  # says where they part
@@ -110,14 +113,16 @@ class ModelPredictor:
 
     @cached_property
     def _inputs_but_covariates(self) -> dict[str, Any]:
-        settings = self.notes["configuration"].get("prediction") or {}
+        metadata = self.checkpoint.metadata
+        shape = {name: metadata[name] for name in ("kind", "settings", "species", "covariates")}
         return {
-            "weights_sha256": self.checkpoint.metadata["weights_sha256"],
+            "weights_sha256": metadata["weights_sha256"],
+            "model_blake2b": checksums.digest_json(shape),
             "features": self.covariates.spec.to_dict(),
             "fill_gaps_cells": self.covariates.fill_cells,
-            "places": list(settings.get("places") or ()),
-            "bounds": list(settings.get("bounds") or ()),
-            "region": None if self.spec.region is None else _digest(self.spec.region),
+            "places": list(self.cells.places),
+            "bounds": list(self.cells.bounds),
+            "region": None if self.spec.region is None else checksums.digest_bytes(self.spec.region),
         }
 
     def check(self, inputs: Mapping[str, Any]) -> None:
@@ -138,24 +143,6 @@ class ModelPredictor:
         """H3 resolution that the model's configuration asks for."""
         return int((self.notes["configuration"].get("prediction") or {}).get("resolution", 6))
 
-    @cached_property
-    def area(self) -> StudyArea:
-        """Where cells may be: the model's places and bounds, and the region asked for."""
-        settings = self.notes["configuration"].get("prediction") or {}
-        places = tuple(settings.get("places") or ())
-        bounds = tuple(settings.get("bounds") or ()) or _lonlat_bounds(self.covariates.source)
-        geometry: shapely.Geometry = shapely.box(*bounds)
-        if places:
-            outlines = [regions.region_from_place(name).geometry for name in places]
-            geometry = shapely.intersection(shapely.union_all(outlines), geometry)
-        if self.spec.region is not None:
-            geometry = shapely.intersection(shapely.from_wkb(self.spec.region), geometry)
-        if geometry.is_empty or not geometry.area > 0:
-            raise NoDataInRegionError(
-                f"The region lies outside the study area of {self.name}; choose one inside it."
-            )
-        return StudyArea(geometry, on_data_only=not places)
-
     def grid(
         self,
         resolution: int,
@@ -173,7 +160,7 @@ class ModelPredictor:
         """
         if tile_resolution is None:
             tile_resolution = tile_resolution_for(resolution, len(self.species))
-        chosen = tiles_of_area(self.area, resolution, tile_resolution) if tiles is None else tiles
+        chosen = tiles_of_area(self.cells.area, resolution, tile_resolution) if tiles is None else tiles
         table = self.species_table if species is None else species
         return TileGrid(
             name or self.name,
@@ -211,43 +198,25 @@ class ModelPredictor:
 
     def tile(self, tile: int, resolution: int) -> Tile:
         """Cells of a tile that lie in the study area and have covariates, with their codes."""
-        cells, lonlat = self._candidates(tile, resolution)
+        cells, lonlat = self.cells.candidates(tile, resolution)
         kept, codes = [], [np.empty((0, len(self.species)), dtype=np.uint8)]
-        for rows, inputs in self._inputs(lonlat):
+        for rows, inputs in self.cells.inputs(lonlat):
             kept.append(cells[rows])
             codes.append(self.codes(inputs))
         return Tile(np.concatenate([np.empty(0, dtype=np.uint64), *kept]), np.concatenate(codes))
 
     def batches(self, tile: int, resolution: int) -> Iterator[SiteInputs]:
         """What the model sees of the cells of a tile, as many at once as `tile` predicts at once."""
-        for _, inputs in self._inputs(self._candidates(tile, resolution)[1]):
+        for _, inputs in self.cells.inputs(self.cells.candidates(tile, resolution)[1]):
             yield inputs
 
     def cells_of_tile(self, tile: int, resolution: int) -> NDArray[np.uint64]:
         """Cells of a tile that lie in the study area and have covariates, ascending."""
-        cells, lonlat = self._candidates(tile, resolution)
-        rows = [rows for rows, _ in self._inputs(lonlat, with_patches=False)]
-        return cells[np.concatenate(rows)] if rows else cells[:0]
+        return self.cells.cells_of_tile(tile, resolution)
 
     def estimate(self, tiles: NDArray[np.uint64], resolution: int) -> NDArray[np.float64]:
         """About how many cells each tile holds, from where the first covariate has data seen from afar."""
-        if not len(tiles):
-            return np.zeros(0)
-        tile_resolution = int(regions.cell_resolutions(tiles[:1])[0])
-        steps = int(np.log(max(_CELLS_TO_ESTIMATE / len(tiles), 1)) / np.log(7))
-        level = min(resolution, tile_resolution + max(steps, 0))
-        cells = children_of(tiles, level)
-        lonlat = regions.cells_to_lonlat(cells)
-        there, cell_height, cell_width = self._coverage
-        row, column = self.covariates.source.grid.position(lonlat[:, 0], lonlat[:, 1])
-        row, column = np.nan_to_num(row / cell_height, nan=-1.0), np.nan_to_num(column / cell_width, nan=-1.0)
-        on_grid = (row >= 0) & (row < there.shape[0]) & (column >= 0) & (column < there.shape[1])
-        seen = np.zeros(len(cells), dtype=bool)
-        seen[on_grid] = there[row[on_grid].astype(np.int64), column[on_grid].astype(np.int64)]
-        seen &= self.area.contains(lonlat)
-        order = np.searchsorted(tiles, regions.cells_to_parents(cells, tile_resolution))
-        counts = np.bincount(order, weights=seen, minlength=len(tiles)).astype(np.float64)
-        return counts * 7.0 ** (resolution - level)
+        return self.cells.estimate(tiles, resolution)
 
     def predict(self, cells: NDArray[np.uint64]) -> NDArray[np.uint8]:
         """Codes (n, n_species) of cells, wherever they have covariates.
@@ -257,75 +226,13 @@ class ModelPredictor:
         lonlat = regions.cells_to_lonlat(cells)
         codes = np.empty((len(cells), len(self.species)), dtype=np.uint8)
         found = np.zeros(len(cells), dtype=bool)
-        for rows, inputs in self._inputs(lonlat, on_data_only=False):
+        for rows, inputs in self.cells.inputs(lonlat, on_data_only=False):
             codes[rows], found[rows] = self.codes(inputs), True
         if not found.all():
             raise CovariateError(
                 f"{int((~found).sum())} of {len(cells)} cells have no covariates; leave them out."
             )
         return codes
-
-    def _candidates(self, tile: int, resolution: int) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """Cells of a tile that lie in the study area, ascending, and their centres."""
-        cells = children_of(np.array([tile], dtype=np.uint64), resolution)
-        lonlat = regions.cells_to_lonlat(cells)
-        inside = self.area.contains(lonlat)
-        return cells[inside], lonlat[inside]
-
-    @cached_property
-    def _coverage(self) -> tuple[NDArray[np.bool_], float, float]:
-        return self.covariates.source.coverage()
-
-    def _inputs(
-        self, lonlat: NDArray[np.float64], with_patches: bool = True, on_data_only: bool | None = None
-    ) -> Iterator[tuple[NDArray[np.int64], SiteInputs]]:
-        """Rows of places that have covariates and what the model sees of them, some at a time, in order."""
-        own_only = self.area.on_data_only if on_data_only is None else on_data_only
-        step = _CELLS_PER_STEP_PATCHES if self.patches else _CELLS_PER_STEP
-        for start in range(0, len(lonlat), step):
-            part = lonlat[start : start + step]
-            rows, features, patches = [], [], []
-            for window in self.covariates.windows(part[:, 0], part[:, 1]):
-                keep, values = self._look_up(window, part[window.rows], own_only)
-                if not len(keep):
-                    continue
-                rows.append(start + window.rows.start + keep)
-                features.append(values)
-                if self.patches and with_patches:
-                    patches.append(self._cut(window, keep))
-            if rows:
-                chosen = np.concatenate(rows)
-                yield (
-                    chosen,
-                    SiteInputs(
-                        lonlat[chosen],
-                        np.concatenate(features),
-                        np.concatenate(patches) if patches else None,
-                    ),
-                )
-
-    def _look_up(
-        self, window: Window, lonlat: NDArray[np.float64], own_only: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Places of a window that have features, and their features."""
-        rows = np.arange(len(lonlat))
-        if own_only:
-            own = window.own_cell
-            rows = np.flatnonzero((own >= 0) & window.stack.valid.ravel()[np.maximum(own, 0)])
-        position = window.row[rows], window.column[rows]
-        table = window.features.at(lonlat[rows, 0], lonlat[rows, 1], position)
-        there = ~table.missing
-        return (rows, table.values) if there.all() else (rows[there], table.values[there])
-
-    def _cut(self, window: Window, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Patches around places of a window."""
-        assert self.patches is not None
-        names = self.covariates.source.names
-        layers = [names.index(name) for name in self.patches.layers]
-        mean, deviation = (moments[layers] for moments in self.covariates.layer_moments)
-        row, column = (np.floor(part[rows]).astype(np.int64) for part in (window.row, window.column))
-        stack = window.stack.select(self.patches.layers)
-        return stack.patches_at(row, column, self.patches.size, mean=mean, std=deviation)
 
     @cached_property
     def _model(self) -> SpeciesModel:
@@ -338,21 +245,3 @@ class ModelPredictor:
         if isinstance(self.calibration, PlattCalibration):
             return predict_codes(self._model, inputs, self.calibration.slope, self.calibration.intercept)
         return encode(self.calibration.probabilities(self._model.predict_logits(inputs)))
-
-
-def _lonlat_bounds(source: RasterSource) -> tuple[float, float, float, float]:
-    """West, south, east, north of the rasters in degrees."""
-    west, south, east, north = source.grid.bounds
-    if not source.grid.crs.is_geographic:
-        from rasterio.warp import transform_bounds
-
-        west, south, east, north = transform_bounds(source.grid.crs, 4326, west, south, east, north)
-    if west >= east:  # across the date line
-        west, east = -180.0, 180.0
-    return max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
-
-
-def _digest(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
