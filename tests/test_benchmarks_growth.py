@@ -44,7 +44,7 @@ def test_an_estimate_is_its_rates_times_its_cells():
     assert cost.gpu_hours == pytest.approx(3.6e12 / 1e12 / 3600)
     assert cost.writing_hours == pytest.approx(0.1)
     assert cost.exchange_bytes == pytest.approx(9e7)
-    assert cost.hot_bytes == pytest.approx(3.6e6 * 100 * (2 + 9 * (1 / 7 + 1 / 49 + 1 / 343)))
+    assert cost.hot_bytes == pytest.approx(3.6e6 * 100 * (2 + 9 * (1 / 7 + 1 / 49 + 1 / 343 + 1 / 2401)))
 
 
 def test_the_page_shows_what_was_measured_and_marks_what_was_not(costs, tmp_path: Path):

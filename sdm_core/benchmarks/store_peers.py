@@ -102,9 +102,9 @@ class LongTable:
         """Totals and indicators of a region, both by SQL."""
         self.connection.register("region", region.table)
         found: dict[str, Any] = self.connection.execute(_SUMS_SQL).fetchnumpy()
-        squares = np.zeros(self.store.n_species, dtype=np.int64)
+        squares = np.zeros(self.store.n_species)
         largest = np.zeros(self.store.n_species, dtype=np.uint8)
-        squares[found["species"]] = found["squares"].astype(np.int64)
+        squares[found["species"]] = found["squares"].astype(np.float64)  # whole numbers below 2^53
         largest[found["species"]] = found["largest"]
         sums = RegionSums(len(region.rows), region.hectares, squares, largest)
         shannon, simpson, gamma, group = (
@@ -152,9 +152,7 @@ class ZarrRows:
             codes = np.asarray(self.array[start : start + self.chunk_rows])[rows - start]
             squares += weighted_square_sums(codes, self.store.area_ha[rows].astype(np.float64))
             np.maximum(largest, codes.max(axis=0), out=largest)
-        return RegionNumbers.of(
-            RegionSums(len(region.rows), region.hectares, squares.astype(np.int64), largest)
-        )
+        return RegionNumbers.of(RegionSums(len(region.rows), region.hectares, squares, largest))
 
 
 def same_numbers(ours: RegionNumbers, peer: RegionNumbers) -> bool:

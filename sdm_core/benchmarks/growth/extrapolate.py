@@ -99,8 +99,8 @@ def pixels_50m() -> float:
 
 
 def hot_bytes(n_cells: float, n_species: int) -> float:
-    """Codes by cell, codes by species, and the pyramid of three levels (1/7 + 1/49 + 1/343 of the cells)."""
-    parents = sum(n_cells / APERTURE**level for level in (1, 2, 3))
+    """Codes by cell, codes by species, and the pyramid of four levels (1/7 + 1/49 + 1/343 + 1/2401)."""
+    parents = sum(n_cells / APERTURE**level for level in (1, 2, 3, 4))
     return n_cells * n_species * 2.0 + parents * n_species * _PYRAMID_BYTES
 
 
