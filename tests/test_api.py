@@ -351,7 +351,7 @@ def test_a_body_without_a_length_is_refused_as_soon_as_it_is_too_large():
             return await asking.post(f"{HERE}/regions", content=stream(), headers=headers)
 
     refused(asyncio.run(ask()), 413, "larger than 0.1 MB")
-    assert read <= 120_000
+    assert read <= 520_000  # a little more is taken and dropped, so that the client reads the answer
 
 
 def test_a_body_that_takes_too_long_to_arrive_is_refused():

@@ -1,4 +1,4 @@
-"""The published rasters over HTTP: STAC readers walk them, GDAL reads parts of them, nothing else is served."""
+"""Published rasters over HTTP: STAC readers walk them, GDAL reads parts of them, nothing else is served."""
 
 from __future__ import annotations
 

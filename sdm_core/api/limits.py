@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import math
 import time
@@ -16,6 +17,8 @@ from sdm_core.api.refusals import refusal
 from sdm_core.api.settings import ApiSettings
 
 _MAX_CLIENTS = 20_000
+#: Of a body that is refused for its size, what is still taken and dropped: so many times the limit, so long.
+_DROPPED_TIMES, _DROPPED_S = 4, 5.0
 _POINTS_OF_TILE, _POINTS_OF_READING, _POINTS_OF_WRITING = 1.0, 2.0, 10.0
 
 
@@ -113,6 +116,7 @@ class Gate:
         )
         declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > settings.max_body_bytes:
+            await self._let_it_pass(receive)
             await too_large(scope, receive, sender)
             return
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -125,12 +129,24 @@ class Gate:
             await self.app(scope, self._counted(receive), sender)
         except _TooLargeError:
             if not sender.started:
+                await self._let_it_pass(receive)
                 await too_large(scope, receive, sender)
         except _TooSlowError:
             if not sender.started:
                 await refusal(
                     408, "The request took too long to arrive; send it again.", {"Connection": "close"}
                 )(scope, receive, sender)
+
+    async def _let_it_pass(self, receive: Receive) -> None:
+        """Drop what a client still sends, up to a limit: most read an answer only once they have sent all."""
+        n_left = _DROPPED_TIMES * self.settings.max_body_bytes
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DROPPED_S):
+                while n_left > 0:
+                    message = await receive()
+                    n_left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
 
     def _counted(self, receive: Receive) -> Receive:
         n_bytes = 0

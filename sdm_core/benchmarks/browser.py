@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,13 +79,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(cache: Path, log: Path, atlases: Path | None = None) -> Iterator[str]:
+def serve(
+    cache: Path,
+    log: Path,
+    atlases: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> Iterator[str]:
     """Start `streamlit run app.py` and give its address as soon as it answers; ends with the process ended.
 
     cache: folder the atlases are unpacked into. log: file for what the server prints. atlases: folder of
-    atlases that goes before the shipped ones. Raises `PageTimingError` when the server does not start.
+    atlases that goes before the shipped ones. settings: more of its environment. on_start: is told the number
+    of its process. Raises `PageTimingError` when the server does not start.
     """
-    environment = {**os.environ, "FLORASCOPE_CACHE": str(cache)}
+    environment = {**os.environ, "FLORASCOPE_CACHE": str(cache), **(settings or {})}
     if atlases is not None:
         environment["FLORASCOPE_ATLASES"] = str(atlases)
     port = free_port()
@@ -98,6 +105,8 @@ def serve(cache: Path, log: Path, atlases: Path | None = None) -> Iterator[str]:
         )
         try:
             _wait_for_answer(f"{address}/florascope/health", process, log)
+            if on_start is not None:
+                on_start(process.pid)
             yield address
         finally:
             process.terminate()
