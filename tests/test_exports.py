@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -306,6 +307,28 @@ def test_a_file_that_does_not_come_back_as_written_is_refused(simulated_atlas, b
     with pytest.raises(ExportError, match="did not come back from the disk as it was written"):
         exports.write_cog(tmp_path / "a.tif", simulated_atlas, beech, PixelSpec("EPSG:4326", 0.1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.7, 0.95])
+def test_a_disk_that_fills_up_gets_one_sentence(simulated_atlas, tmp_path, monkeypatch, share):
+    """Files may grow to a share of the finished one: GDAL fails in another way each time."""
+    (layer,) = exports.choose_layers(simulated_atlas.store, ["richness"])
+    spec = PixelSpec("EPSG:3035", 200, dtype="float32")
+    size = exports.write_cog(tmp_path / "whole.tif", simulated_atlas, layer, spec).stat().st_size
+    write = rasters.write_band
+
+    def with_little_room(*values):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), limits[1]))
+        try:
+            write(*values)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    monkeypatch.setattr(rasters, "write_band", with_little_room)
+    with pytest.raises(ExportError, match=r"a\.tif cannot be written|did not come back from the disk"):
+        exports.write_cog(tmp_path / "a.tif", simulated_atlas, layer, spec)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.tif"]
 
 
 @pytest.mark.parametrize(

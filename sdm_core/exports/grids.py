@@ -21,7 +21,7 @@ from sdm_core.errors import ExportError
 from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import PROBABILITY_UNIT, Layer, Packed, pack
 from sdm_core.exports.metadata import atlas_tags, grain_sentence, meaning
-from sdm_core.exports.pixels import pixel_index
+from sdm_core.exports.pixels import PixelIndex, pixel_index
 from sdm_core.exports.rasters import cells_of, writable_folder
 from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas
@@ -207,9 +207,7 @@ def _describe(
     return cells, _Dataset(atlas, grid, species, tuple(variables), attributes)
 
 
-def _blocks(
-    variable: _Variable, grid: Grid, index: NDArray[np.int32]
-) -> Iterator[tuple[int, slice, NDArray[Any]]]:
+def _blocks(variable: _Variable, grid: Grid, index: PixelIndex) -> Iterator[tuple[int, slice, NDArray[Any]]]:
     """Place among the species, rows and values of every piece of a variable."""
     for place, layer in enumerate(variable.layers):
         packed = variable.packed(layer)

@@ -15,19 +15,35 @@ from numpy.typing import NDArray
 from sdm_core import regions
 from sdm_core.errors import ExportError
 from sdm_core.exports.grid import Grid
+from sdm_core.exports.writing import refusals_of
 
 _PIXELS_AT_ONCE = 1 << 20
 #: Bytes on disk a pixel needs at most: the row of its cell, and two copies of a float32.
 _BYTES_PER_PIXEL = 12
 
 
-@contextlib.contextmanager
-def pixel_index(
-    grid: Grid, cells: NDArray[np.uint64], resolution: int, beside: Path
-) -> Iterator[NDArray[np.int32]]:
-    """`rows_of_pixels` of the whole grid, int32 (height, width), for as long as the block runs.
+class PixelIndex:
+    """Row in the cells of every pixel of a grid, −1 for none, in a file; `index[rows]` reads a piece of it.
 
-    It lies in a file in the folder `beside`, mapped into memory, so that a grid may be larger than memory.
+    Plain reads keep the memory of the process small, where a memory map would count the whole file.
+    """
+
+    def __init__(self, path: Path, grid: Grid):
+        self._path = path
+        self._width = grid.width
+
+    def __getitem__(self, rows: slice) -> NDArray[np.int32]:
+        """Rows `start` to `stop` of the grid, int32 (rows, width)."""
+        count = (rows.stop - rows.start) * self._width
+        piece = np.fromfile(self._path, np.int32, count, offset=4 * rows.start * self._width)
+        return piece.reshape(-1, self._width)
+
+
+@contextlib.contextmanager
+def pixel_index(grid: Grid, cells: NDArray[np.uint64], resolution: int, beside: Path) -> Iterator[PixelIndex]:
+    """`rows_of_pixels` of the whole grid, for as long as the block runs.
+
+    It lies in a file in the folder `beside`, so that a grid may be larger than memory.
     Raises `ExportError` when the disk has no room for it and what is written from it.
     """
     needed = grid.n_pixels * _BYTES_PER_PIXEL
@@ -41,11 +57,11 @@ def pixel_index(
     step = max(1, _PIXELS_AT_ONCE // grid.width)
     with tempfile.TemporaryDirectory(prefix=".pixels-", dir=beside) as scratch:
         path = Path(scratch) / "rows.i4"
-        with path.open("wb") as file:
+        with refusals_of(path), path.open("wb") as file:
             for top in range(0, grid.height, step):
                 window = slice(top, min(top + step, grid.height))
                 file.write(rows_of_pixels(grid, ascending, resolution, window).data)
-        yield np.memmap(path, dtype=np.int32, mode="r", shape=(grid.height, grid.width))
+        yield PixelIndex(path, grid)
 
 
 def rows_of_pixels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -14,6 +15,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.windows import Window
 
 from sdm_core import regions
@@ -22,7 +24,7 @@ from sdm_core.errors import ExportError
 from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import NODATA_BYTE, PROBABILITY_STEP, Layer, Packed, pack
 from sdm_core.exports.metadata import layer_tags
-from sdm_core.exports.pixels import pixel_index
+from sdm_core.exports.pixels import PixelIndex, pixel_index
 from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas
 
@@ -153,8 +155,8 @@ def write_rasters(
     return written
 
 
-def write_band(path: Path, grid: Grid, index: NDArray[np.int32], packed: Packed, band: Band) -> None:
-    """Write packed values (n_cells,) of the cells that `index` (height, width) names as a GeoTIFF.
+def write_band(path: Path, grid: Grid, index: PixelIndex, packed: Packed, band: Band) -> None:
+    """Write packed values (n_cells,) of the cells that `index` names as a GeoTIFF.
 
     Blocks of 512, deflate, overviews by the nearest pixel where there are colours, else by the mean. What
     was written is compared before the file gets its name. Raises `ExportError`.
@@ -164,6 +166,7 @@ def write_band(path: Path, grid: Grid, index: NDArray[np.int32], packed: Packed,
     with (
         rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_MB),
         written_aside(path) as finished,
+        _gdal_refusals(),
         tempfile.TemporaryDirectory(prefix=".raster-", dir=path.parent) as scratch,
     ):
         plain = Path(scratch) / "plain.tif"
@@ -187,6 +190,15 @@ def write_band(path: Path, grid: Grid, index: NDArray[np.int32], packed: Packed,
             bigtiff="IF_SAFER",
         )
         _compare(finished, path, grid, index, by_row)
+
+
+@contextlib.contextmanager
+def _gdal_refusals() -> Iterator[None]:
+    """Turn what GDAL says of a full disk into `OSError`: a message of any class, or none (SystemError)."""
+    try:
+        yield
+    except (CPLE_BaseError, SystemError) as error:
+        raise OSError(f"GDAL: {error}") from error
 
 
 def colour_table(packed: Packed, ramp: str) -> dict[int, tuple[int, int, int, int]]:
@@ -225,7 +237,7 @@ def _window(grid: Grid, rows: slice) -> Window:
     return Window(0, rows.start, grid.width, rows.stop - rows.start)
 
 
-def _compare(written: Path, path: Path, grid: Grid, index: NDArray[np.int32], by_row: NDArray[Any]) -> None:
+def _compare(written: Path, path: Path, grid: Grid, index: PixelIndex, by_row: NDArray[Any]) -> None:
     """Read the first, middle and last strip back and compare them with what was to be written."""
     strips = list(grid.strips())
     with rasterio.open(written) as raster:
