@@ -20,7 +20,7 @@ from sdm_core.prediction import TileStore
 from sdm_core.prediction.tiling import run_tiling
 
 _REFUSED = 3
-_TMPFS_BYTES = 1_500_000
+_BLOCK_BYTES = 4096
 
 
 def full_disk(trial: Trial) -> FaultResult:
@@ -31,7 +31,9 @@ def full_disk(trial: Trial) -> FaultResult:
     name = "full"
     place = trial.folder / name
     place.mkdir()
-    with _small_disk(place) as mounted:
+    files = [path for path in trial.address("undisturbed").rglob("*") if path.is_file()]
+    size = sum(-(-path.stat().st_size // _BLOCK_BYTES) * _BLOCK_BYTES for path in files) // 2
+    with _small_disk(place, size) as mounted:
         sentence = _tile_until_full(trial, name, limit=not mounted)
         read, wrong, refused = trial.compare(name)
         n_before = len(TileStore.open(trial.address(name)).finished()) if _is_there(trial, name) else 0
@@ -41,7 +43,7 @@ def full_disk(trial: Trial) -> FaultResult:
         shutil.rmtree(place)
         (trial.folder / "room").rename(place)
     trial.finish(name)
-    how = "disk of 1.5 MB" if mounted else "limited file size"
+    how = f"disk of {size / 1e6:.1f} MB" if mounted else "limited file size"
     details = f"{how}: {n_before} tiles, then “{sentence}”; {refused} tiles damaged; resumed"
     return FaultResult("disk full", 1, read, wrong + (not sentence), trial.is_equal(name), details)
 
@@ -66,7 +68,7 @@ def flipped_bytes(trial: Trial, n_flips: int, rng: np.random.Generator) -> Fault
         path.write_bytes(bytes(content))
         read, bad, refused = trial.compare(name)
         compared, wrong, found = compared + read, wrong + bad, found + (refused == 1)
-        run_tiling(trial.spec, store)
+        trial.finish(name)
     equal = trial.is_equal(name)
     details = f"{found} of {n_flips} found in {len(markers)} tiles and predicted again"
     return FaultResult("flipped byte", n_flips, compared, wrong + (n_flips - found), equal, details)
@@ -135,9 +137,9 @@ def _tile_until_full(trial: Trial, name: str, limit: bool) -> str:
 
 
 @contextlib.contextmanager
-def _small_disk(place: Path) -> Iterator[bool]:
-    """A disk of 1.5 MB at a folder, where this user may mount one."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={_TMPFS_BYTES}", "florascope", str(place)]
+def _small_disk(place: Path, size: int) -> Iterator[bool]:
+    """A disk of so many bytes at a folder, where this user may mount one."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "florascope", str(place)]
     try:
         mounted = (
             os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
