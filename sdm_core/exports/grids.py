@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sdm_core import regions
-from sdm_core.errors import ExportError
+from sdm_core.errors import ExportError, FlorascopeError
 from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import PROBABILITY_UNIT, Layer, Packed, pack
 from sdm_core.exports.metadata import atlas_tags, grain_sentence, meaning
@@ -153,7 +153,8 @@ def write_zarr_grid(
     except BaseException as error:
         if local:
             shutil.rmtree(target, ignore_errors=True)
-        if isinstance(error, OSError):
+        own = isinstance(error, FlorascopeError) or not isinstance(error, Exception)
+        if isinstance(error, OSError) or not (local or own):
             raise ExportError(f"{target} cannot be written ({error}); choose another address.") from error
         raise
     return target
@@ -165,8 +166,8 @@ def _refuse_existing(target: str, storage_options: dict[str, Any] | None) -> Non
     try:
         system, path = fsspec.core.url_to_fs(target, **(storage_options or {}))
         exists = system.exists(path) and (not system.isdir(path) or bool(system.ls(path)))
-    except (ValueError, ImportError, OSError) as error:
-        raise ExportError(f"The address {target} cannot be used: {error}.") from error
+    except Exception as error:  # each file system behind fsspec raises errors of its own
+        raise ExportError(f"The address {target} cannot be used: {error}") from error
     if exists:
         raise ExportError(f"Something lies at {target} already; remove it or give another address.")
 

@@ -55,7 +55,9 @@ def pixel_index(grid: Grid, cells: NDArray[np.uint64], resolution: int, beside: 
         )
     ascending = np.asarray(cells)
     step = max(1, _PIXELS_AT_ONCE // grid.width)
-    with tempfile.TemporaryDirectory(prefix=".pixels-", dir=beside) as scratch:
+    with refusals_of(beside):
+        temporary = tempfile.TemporaryDirectory(prefix=".pixels-", dir=beside)
+    with temporary as scratch:
         path = Path(scratch) / "rows.i4"
         with refusals_of(path), path.open("wb") as file:
             for top in range(0, grid.height, step):
