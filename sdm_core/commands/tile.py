@@ -109,15 +109,20 @@ def run(args: argparse.Namespace) -> int:
         return 0
     _check_room(plan, yes=args.yes)
     store = TileStore.create(address, grid)
-    progress = run_tiling(
-        spec,
-        store,
-        scheduler=args.scheduler,
-        workers=args.workers,
-        expected_cells=sum(expected.values()),
-        on_progress=_Bar(),
-        wait_minutes=args.wait,
-    )
+    try:
+        progress = run_tiling(
+            spec,
+            store,
+            scheduler=args.scheduler,
+            workers=args.workers,
+            expected_cells=sum(expected.values()),
+            on_progress=_Bar(),
+            wait_minutes=args.wait,
+        )
+    except KeyboardInterrupt:
+        done = len(store.finished())
+        print(f"\n{done} of {len(grid.tiles)} tiles are done; the same command goes on", file=sys.stderr)
+        raise
     store.finish()
     write_beside(place, source, predictor, store, _command(args))
     n_cells = sum(store.cell_counts().values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import socket
 import time
 from collections import Counter, deque
@@ -71,12 +72,11 @@ class ClusterRun:
             with _quietly():
                 yield from self._through_restarts(tiles)
             return
-        settings = {"distributed.scheduler.allowed-failures": _MOST_DEATHS}
         import dask
 
         with (
             _quietly(),
-            dask.config.set(settings),
+            dask.config.set({"distributed.scheduler.allowed-failures": _MOST_DEATHS}),
             distributed.LocalCluster(
                 n_workers=self.workers,
                 threads_per_worker=1,
@@ -99,6 +99,8 @@ class ClusterRun:
                 client = self._connect(cluster, first)
                 first = False
                 try:
+                    if cluster is not None:
+                        client.register_plugin(_LeaveInterrupts())
                     for result in self._work(client, waiting):
                         if result.tile in unseen:
                             unseen.discard(result.tile)
@@ -231,7 +233,7 @@ def _check_listening(address: str) -> None:
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Without distributed's running commentary, which it would mix with ours."""
-    theirs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    theirs = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado")]
     before = [their.level for their in theirs]
     for their in theirs:
         their.setLevel(logging.CRITICAL)
@@ -240,6 +242,14 @@ def _quietly() -> Iterator[None]:
     finally:
         for their, level in zip(theirs, before, strict=True):
             their.setLevel(level)
+
+
+class _LeaveInterrupts(distributed.WorkerPlugin):
+    """A worker that does not mind Ctrl-C: the process that started it does, and ends it."""
+
+    def setup(self, worker: Any) -> None:
+        """Ignore SIGINT from now on."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _no_scheduler(scheduler: str | None, error: object) -> str:
