@@ -17,6 +17,7 @@ from sdm_core.benchmarks.faults.study import write_study
 from sdm_core.covariates import open_rasters, read_stack
 from sdm_core.errors import (
     CheckpointMismatchError,
+    ConfigurationError,
     CovariateError,
     NoDataInRegionError,
     StoreMismatchError,
@@ -381,6 +382,26 @@ def test_codes_of_an_ensemble_are_those_of_its_mean_logits(model: Path):
 
 
 # Clusters -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_codes_of_the_processor(spec: ModelSpec):
+    tiles = predictor_of(spec).grid(5, tile_resolution=2).tiles.tolist()
+    on_gpu = predictor_of(replace(spec, device="cuda"))
+    n_different, n_codes = 0, 0
+    for tile in tiles:
+        one, two = predictor_of(spec).tile(tile, 5), on_gpu.tile(tile, 5)
+        np.testing.assert_array_equal(one.cells, two.cells)
+        assert np.abs(one.codes.astype(int) - two.codes).max(initial=0) <= 1
+        n_different, n_codes = n_different + int((one.codes != two.codes).sum()), n_codes + one.codes.size
+    assert n_codes > 300 and n_different < 0.01 * n_codes
+
+
+def test_a_gpu_that_is_not_there_is_named(spec: ModelSpec, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    predictor = replace(spec, device="cuda").load()
+    with pytest.raises(ConfigurationError, match="no GPU that torch can use"):
+        predictor.predict(regions.cells_in_polygon(REGION, 4)[:1])
 
 
 @pytest.mark.slow

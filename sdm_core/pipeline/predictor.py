@@ -28,6 +28,8 @@ from sdm_core.prediction.inference import predict_codes
 from sdm_core.prediction.tile_grid import Tile, TileGrid, tile_resolution_for
 from sdm_core.prediction.tiling import tiles_of_area
 
+#: Cells per forward pass: what a processor's cache holds, and enough to fill a GPU.
+_BATCH_CPU, _BATCH_GPU = 2048, 16384
 _SPECIES = "species.csv"
 #: Region of a tiled atlas, as WKB, beside its model.
 REGION_FILE = "region.wkb"
@@ -235,13 +237,23 @@ class ModelPredictor:
         return codes
 
     @cached_property
+    def _device(self) -> str:
+        return best_device(self.spec.device)
+
+    @cached_property
     def _model(self) -> SpeciesModel:
         model = self.checkpoint.model
-        make_ready(model, best_device(self.spec.device))
+        make_ready(model, self._device)
         return model
 
     def codes(self, inputs: SiteInputs) -> NDArray[np.uint8]:
         """Codes of calibrated probabilities (n, n_species): the model's forward pass and nothing else."""
         if isinstance(self.calibration, PlattCalibration):
-            return predict_codes(self._model, inputs, self.calibration.slope, self.calibration.intercept)
+            return predict_codes(
+                self._model,
+                inputs,
+                self.calibration.slope,
+                self.calibration.intercept,
+                batch_size=_BATCH_CPU if self._device == "cpu" else _BATCH_GPU,
+            )
         return encode(self.calibration.probabilities(self._model.predict_logits(inputs)))
