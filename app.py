@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 from pages.ui.messages import say
-from pages.ui.resources import base_path
-from pages.ui.routes import served_routes
+from pages.ui.routes import INTERFACE, base_path, served_routes
 
 logger = logging.getLogger("florascope")
 
@@ -35,6 +34,10 @@ def warm_up() -> None:
             open_once(name)
         except FlorascopeError as error:
             logger.warning("the atlas %s is not ready: %s", name, error)
+    try:
+        INTERFACE.build()  # draws the tiles of large maps
+    except FlorascopeError as error:
+        logger.warning("the programming interface cannot start: %s", error)
 
 
 @asynccontextmanager

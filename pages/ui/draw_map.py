@@ -11,8 +11,8 @@ from folium.template import Template
 from streamlit_folium import st_folium
 
 from pages.ui import palette
-from pages.ui.resources import Bounds, base_path
-from pages.ui.routes import basemap_url, leaflet_url
+from pages.ui.resources import Bounds
+from pages.ui.routes import base_path, basemap_url, leaflet_url
 
 HEIGHT = 520
 

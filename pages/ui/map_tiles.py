@@ -15,8 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 
 from pages.ui import palette
-from pages.ui.resources import base_path
-from pages.ui.routes import API_PREFIX, STYLES, basemap_url
+from pages.ui.routes import API_PREFIX, STYLES, base_path, basemap_url
 
 if TYPE_CHECKING:
     from sdm_core.colours import Scale

@@ -15,8 +15,7 @@ from pages.ui import palette, resources
 from pages.ui.hexagons import N_TOOLTIP_SPECIES, Bounds
 from pages.ui.messages import LAYER_UNITS, say
 from pages.ui.numbers import layer_value, number
-from pages.ui.resources import base_path
-from pages.ui.routes import LAYERS, basemap_url
+from pages.ui.routes import LAYERS, base_path, basemap_url
 from sdm_core.colours import Scale, scale_for
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pages.ui import hexagons, routes
 from pages.ui.hexagons import Bounds, MapCells
 from pages.ui.numbers import number
+from pages.ui.routes import base_path
 from sdm_core.errors import FlorascopeError
 
 if TYPE_CHECKING:
@@ -375,12 +376,6 @@ def coverage_url(name: str, version: str) -> str:
     return routes.LAYERS.publish(
         f"coverage {name} {version}", lambda: hexagons.coverage(open_atlas(name).store), base_path()
     )
-
-
-def base_path() -> str:
-    """The path the server lives under, empty by default."""
-    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
