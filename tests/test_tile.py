@@ -195,3 +195,16 @@ def test_configuration_without_a_trained_model_is_refused(config, tmp_path: Path
     assert _tile(config.path, "--checkpoint", tmp_path / "absent") == 2
     message = capsys.readouterr().err
     assert "absent" in message and message.count("\n") == 1
+
+
+def test_tiles_of_another_resolution_in_the_folder_are_left_alone(
+    model: Path, region: Path, tmp_path: Path, capsys
+):
+    arguments = ["--model", model, "--region", region, "--out", tmp_path / "x", "--no-hot"]
+    assert _tile(*arguments, "--resolution", 5) == 0
+    before = TileStore.open(tmp_path / "x").digests()
+    capsys.readouterr()
+    assert _tile(*arguments, "--resolution", 6) == 2
+    message = capsys.readouterr().err
+    assert "holds predictions of simulated-study-r5" in message and message.count("\n") == 1
+    assert TileStore.open(tmp_path / "x").digests() == before

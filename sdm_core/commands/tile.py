@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
+    from sdm_core.prediction import TileGrid, TileStore
     from sdm_core.prediction.tiling import Progress, TilingPlan
 
 #: Seconds between two lines of progress where there is no terminal.
@@ -61,45 +67,27 @@ def add_arguments(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, predict what is missing, and say where the atlas lies."""
-    import shapely
-
     from sdm_core import config as paths
-    from sdm_core.commands.report import read_region_argument
-    from sdm_core.errors import ConfigurationError
-    from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
+    from sdm_core.pipeline.predictor import ModelPredictor
     from sdm_core.pipeline.tiled_atlas import find_model, write_beside
     from sdm_core.prediction import TILES_FOLDER, TileStore
     from sdm_core.prediction.objects import ObjectFolder
-    from sdm_core.prediction.tiling import make_plan, predictor_of, run_tiling
+    from sdm_core.prediction.tiling import make_plan, predictor_of
     from sdm_core.registry import open_atlas
 
     _check(args)
     source = find_model(args.model or args.config, args.checkpoint)
-    if args.region is None:
-        region = ModelSpec.of_folder(source.folder).region
-    else:
-        region = shapely.to_wkb(read_region_argument(args.region, args.crs).geometry)
-    spec = ModelSpec(str(source.folder.resolve()), region, args.device)
+    spec = _spec(source.folder, args)
     predictor = predictor_of(spec)
     assert isinstance(predictor, ModelPredictor)
-    resolution = predictor.own_resolution if args.resolution is None else args.resolution
-    if not 0 <= resolution <= 15:
-        raise ConfigurationError(f"--resolution is {resolution}; H3 has 0 to 15.")
-    if resolution < 1:
-        raise ConfigurationError("--resolution is 0; a tile of it is the cell itself, give 1 or more.")
-    name = f"{predictor.name}-r{resolution}" + (f"-{predictor.inputs['region'][:8]}" if region else "")
-    title = f"{predictor.title}, H3 resolution {resolution}"
-    grid = predictor.grid(resolution, species=source.species, name=name, title=title)
-    place = ObjectFolder(args.out or paths.CACHE_DIR / "atlases" / name)
-    address = f"{place.address}/{TILES_FOLDER}"
-    workers = args.workers or (1 if args.scheduler is None else _n_workers(args.scheduler))
-    store = TileStore.create(address, grid) if _exists(address, grid) else None
-    done = grid.tiles[:0] if store is None else store.finished()
+    grid = _grid(predictor, source.species, args.resolution)
+    place = ObjectFolder(args.out or paths.CACHE_DIR / "atlases" / grid.name)
+    address = place.below(TILES_FOLDER).address
     plan, expected = make_plan(
         predictor,
         grid,
-        done,
-        n_workers=workers,
+        _finished(address, grid),
+        n_workers=args.workers or (1 if args.scheduler is None else _n_workers(args.scheduler)),
         exchange_folder=place.path,
         hot_folder=None if args.no_hot else paths.CACHE_DIR / "stores",
     )
@@ -109,31 +97,69 @@ def run(args: argparse.Namespace) -> int:
         return 0
     _check_room(plan, yes=args.yes)
     store = TileStore.create(address, grid)
-    try:
-        progress = run_tiling(
-            spec,
-            store,
-            scheduler=args.scheduler,
-            workers=args.workers,
-            expected_cells=sum(expected.values()),
-            on_progress=_Bar(),
-            wait_minutes=args.wait,
-        )
-    except KeyboardInterrupt:
-        done = len(store.finished())
-        print(f"\n{done} of {len(grid.tiles)} tiles are done; the same command goes on", file=sys.stderr)
-        raise
+    progress = _predict(spec, store, args, sum(expected.values()))
     store.finish()
     write_beside(place, source, predictor, store, _command(args))
     n_cells = sum(store.cell_counts().values())
     print(
-        f"{place.address}: {n_cells} cells at H3 resolution {resolution}, {progress.n_computed} tiles "
-        f"predicted in {progress.seconds:.1f} s ({progress.cells_per_second:,.0f} cells/s)"
+        f"{place.address}: {n_cells} cells at H3 resolution {grid.resolution}, {progress.n_computed} tiles "
+        f"predicted in {progress.seconds:.1f} s ({progress.cells_per_second:,.0f} cells/s), "
+        f"{progress.peak_bytes / 1e6:,.0f} MB of memory a process at most"
     )
     if not args.no_hot:
-        atlas = open_atlas(place.address)
-        print(f"hot copy: {atlas.store.folder}")
+        print(f"hot copy: {open_atlas(place.address).store.folder}")
     return 0
+
+
+def _spec(folder: Path, args: argparse.Namespace) -> ModelSpec:
+    """The model, in the region asked for, else in that of its folder, if any."""
+    import shapely
+
+    from sdm_core.commands.report import read_region_argument
+    from sdm_core.pipeline.predictor import ModelSpec
+
+    if args.region is None:
+        return ModelSpec.of_folder(folder.resolve(), args.device)
+    region = bytes(shapely.to_wkb(read_region_argument(args.region, args.crs).geometry))
+    return ModelSpec(str(folder.resolve()), region, args.device)
+
+
+def _grid(predictor: ModelPredictor, species: pd.DataFrame | None, wanted: int | None) -> TileGrid:
+    """Grid of the tiles; raises `ConfigurationError` for a resolution there is none of."""
+    from sdm_core.errors import ConfigurationError
+
+    resolution = predictor.own_resolution if wanted is None else wanted
+    if not 0 <= resolution <= 15:
+        raise ConfigurationError(f"--resolution is {resolution}; H3 has 0 to 15.")
+    if resolution < 1:
+        raise ConfigurationError("--resolution is 0; a tile of it is the cell itself, give 1 or more.")
+    region = predictor.inputs["region"]
+    return predictor.grid(
+        resolution,
+        species=species,
+        name=f"{predictor.name}-r{resolution}" + (f"-{region[:8]}" if region else ""),
+        title=f"{predictor.title}, H3 resolution {resolution}",
+    )
+
+
+def _predict(spec: ModelSpec, store: TileStore, args: argparse.Namespace, expected_cells: float) -> Progress:
+    """Predict what is missing; a run that is stopped says how far it is."""
+    from sdm_core.prediction.tiling import run_tiling
+
+    try:
+        return run_tiling(
+            spec,
+            store,
+            scheduler=args.scheduler,
+            workers=args.workers,
+            expected_cells=expected_cells,
+            on_progress=_Bar(),
+            wait_minutes=args.wait,
+        )
+    except KeyboardInterrupt:
+        n_done, n_tiles = len(store.finished()), len(store.grid.tiles)
+        print(f"\n{n_done} of {n_tiles} tiles are done; the same command goes on", file=sys.stderr)
+        raise
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -156,18 +182,18 @@ def _n_workers(scheduler: str) -> int:
     return max(1, count_workers(scheduler))
 
 
-def _exists(address: str, grid: Any) -> bool:
-    """Whether tiles of this very grid are there; raises `StoreMismatchError` where others are."""
+def _finished(address: str, grid: TileGrid) -> NDArray[np.uint64]:
+    """Tiles of this very grid that are there; raises `StoreMismatchError` where others are."""
     from sdm_core.errors import CorruptStoreError
     from sdm_core.prediction import TileStore
 
     try:
         found = TileStore.open(address)
     except CorruptStoreError:
-        return False
+        return grid.tiles[:0]
     if found.version != grid.version:
         TileStore.create(address, grid)  # says what lies there
-    return True
+    return found.finished()
 
 
 def _check_room(plan: TilingPlan, yes: bool) -> None:
