@@ -593,7 +593,9 @@ def test_every_format_is_recognised_from_its_content(tmp_path):
     assert recognise(tmp_path / "t.npz") == "sinr"
     assert recognise(tmp_path / "a.zip") == recognise(tmp_path / "d") == "darwin-core"
     assert recognise(tmp_path / "afliber") == "afliber"
-    assert set(texts) | {"darwin-core", "afliber"} == set(FORMATS)
+    (tmp_path / "points.gpkg").write_bytes(b"SQLite format 3\0 and more")
+    assert recognise(tmp_path / "points.gpkg") == "geopackage"
+    assert set(texts) | {"darwin-core", "afliber", "geopackage"} == set(FORMATS)
 
 
 def test_what_is_recognised_is_read(tmp_path):

@@ -13,6 +13,7 @@ from sdm_core.occurrences.geolifeclef import (
     read_site_values,
     read_time_series,
 )
+from sdm_core.occurrences.geopackage import geopackage_tables, read_geopackage
 from sdm_core.occurrences.names import ParsedName, parse_name, parse_names
 from sdm_core.occurrences.nceas import read_nceas
 from sdm_core.occurrences.plain import read_csv
@@ -33,6 +34,7 @@ __all__ = [
     "Surveys",
     "eea_cells_to_lonlat",
     "find_patch_files",
+    "geopackage_tables",
     "open_darwin_core",
     "parse_name",
     "parse_names",
@@ -44,6 +46,7 @@ __all__ = [
     "read_eu_forest",
     "read_geolifeclef",
     "read_geolifeclef_surveys",
+    "read_geopackage",
     "read_nceas",
     "read_occurrences",
     "read_patch",

@@ -26,6 +26,8 @@ from sdm_core.occurrences.table import Cleaner
 
 CoverScale = Literal["percent", "braun-blanquet", "presence"]
 NameRule = Literal["species", "as written"]
+#: A table of plots, one row each, and the name messages call it.
+SiteTable = tuple[pd.DataFrame, str]
 #: Percent cover of the symbols of Braun-Blanquet with the divided 2 of Barkman et al. (1964): the values of
 #: Turboveg 2 (Hennekens & Schaminée 2001, Journal of Vegetation Science 12:589-591).
 BRAUN_BLANQUET: Mapping[str, float] = MappingProxyType(
@@ -85,15 +87,35 @@ def read_plots_long(
     Raises:
         OccurrenceError: when a column is missing, a cover is not on the scale, or nothing is left.
     """
-    path = Path(path)
-    raw = read_table(path)
-    site = raw[require_column(raw, SITE_COLUMNS, "the plot", path.name)].str.strip()
-    name = raw[require_column(raw, SPECIES_COLUMNS, "the species name", path.name)]
+    return plots_of_long_table(
+        read_table(Path(path)),
+        Path(path).name,
+        sites=_site_table(sites),
+        cover_scale=cover_scale,
+        names=names,
+        crs=crs,
+        complete=complete,
+    )
+
+
+def plots_of_long_table(
+    raw: pd.DataFrame,
+    name: str,
+    *,
+    sites: SiteTable | None = None,
+    cover_scale: CoverScale | None = None,
+    names: NameRule = "species",
+    crs: str = "EPSG:4326",
+    complete: bool = True,
+) -> Surveys:
+    """As `read_plots_long`, from a table of text that is already read; `name` is what messages call it."""
+    site = raw[require_column(raw, SITE_COLUMNS, "the plot", name)].str.strip()
+    written_name = raw[require_column(raw, SPECIES_COLUMNS, "the species name", name)]
     cover_column = find_column(raw.columns, COVER_COLUMNS)
-    table = pd.DataFrame({"site": site, "name": name})
+    table = pd.DataFrame({"site": site, "name": written_name})
     if cover_column is not None and cover_scale != "presence":
         table["written"] = raw[cover_column].str.strip()
-    return _surveys(table, raw, path, sites, cover_scale, names, crs, complete)
+    return _surveys(table, raw, name, sites, cover_scale, names, crs, complete)
 
 
 def read_plots_wide(
@@ -123,34 +145,54 @@ def read_plots_wide(
     Raises:
         OccurrenceError: as `read_plots_long`, and when no column is a species.
     """
-    path = Path(path)
-    raw = read_table(path)
-    site_column = require_column(raw, SITE_COLUMNS, "the plot", path.name)
+    return plots_of_wide_table(
+        read_table(Path(path)),
+        Path(path).name,
+        sites=_site_table(sites),
+        species_columns=species_columns,
+        cover_scale=cover_scale,
+        names=names,
+        crs=crs,
+        complete=complete,
+    )
+
+
+def plots_of_wide_table(
+    raw: pd.DataFrame,
+    name: str,
+    *,
+    sites: SiteTable | None = None,
+    species_columns: Sequence[str] | None = None,
+    cover_scale: CoverScale | None = None,
+    names: NameRule = "species",
+    crs: str = "EPSG:4326",
+    complete: bool = True,
+) -> Surveys:
+    """As `read_plots_wide`, from a table of text that is already read; `name` is what messages call it."""
+    site_column = require_column(raw, SITE_COLUMNS, "the plot", name)
     doubled = raw[site_column].str.strip().duplicated()
     if doubled.any():
         raise OccurrenceError(
-            f"{path.name} has two rows for plot '{raw[site_column][doubled].iloc[0]}'; a wide table has one "
+            f"{name} has two rows for plot '{raw[site_column][doubled].iloc[0]}'; a wide table has one "
             "row per plot, so join them or read a long table with read_plots_long."
         )
     if species_columns is None:
         chosen = [column for column in raw.columns if parse_name(_spaced(column)).species is not None]
         if not chosen:
             raise OccurrenceError(
-                f"{path.name} has no column named like a species (found: {', '.join(raw.columns[:8])}); name "
+                f"{name} has no column named like a species (found: {', '.join(raw.columns[:8])}); name "
                 "them with species_columns, or turn the table if its rows are species."
             )
     else:
-        chosen = [
-            require_column(raw, [column], f"the species {column}", path.name) for column in species_columns
-        ]
+        chosen = [require_column(raw, [column], f"the species {column}", name) for column in species_columns]
     values = raw[chosen].apply(lambda column: column.str.strip())
     row, column = np.nonzero(~values.isin(ABSENT).to_numpy())
     if not len(row):
-        raise OccurrenceError(f"No species of {path.name} is present in any of its {len(raw)} plots.")
+        raise OccurrenceError(f"No species of {name} is present in any of its {len(raw)} plots.")
     table = pd.DataFrame(
         {
             "site": raw[site_column].str.strip().to_numpy()[row],
-            "name": np.array([_spaced(name) for name in chosen], dtype=object)[column],
+            "name": np.array([_spaced(title) for title in chosen], dtype=object)[column],
         }
     )
     if cover_scale != "presence":
@@ -158,8 +200,13 @@ def read_plots_wide(
         if not np.isin(written, ["1", "1.0", "x", "X", "TRUE", "True", "true"]).all():
             table["written"] = written
     return _surveys(
-        table, raw.iloc[row].reset_index(drop=True), path, sites, cover_scale, names, crs, complete
+        table, raw.iloc[row].reset_index(drop=True), name, sites, cover_scale, names, crs, complete
     )
+
+
+def _site_table(path: Path | None) -> SiteTable | None:
+    """The table of plots in a file, with the name messages call it."""
+    return None if path is None else (read_table(Path(path)), Path(path).name)
 
 
 def _spaced(name: str) -> str:
@@ -170,8 +217,8 @@ def _spaced(name: str) -> str:
 def _surveys(
     table: pd.DataFrame,
     raw: pd.DataFrame,
-    path: Path,
-    sites: Path | None,
+    title: str,
+    sites: SiteTable | None,
     cover_scale: CoverScale | None,
     names: NameRule,
     crs: str,
@@ -182,17 +229,17 @@ def _surveys(
         raise OccurrenceError(f"The rule for names is '{names}'; use 'species' or 'as written'.")
     unknown = np.zeros(len(table), dtype=bool)
     if sites is None:
-        described = _site_fields(raw, path.name)
+        described = _site_fields(raw, title)
     else:
-        own = read_table(Path(sites))
-        key = own[require_column(own, SITE_COLUMNS, "the plot", Path(sites).name)].str.strip()
+        own, sites_title = sites
+        key = own[require_column(own, SITE_COLUMNS, "the plot", sites_title)].str.strip()
         if key.duplicated().any():
-            raise OccurrenceError(f"{Path(sites).name} lists plot '{key[key.duplicated()].iloc[0]}' twice.")
+            raise OccurrenceError(f"{sites_title} lists plot '{key[key.duplicated()].iloc[0]}' twice.")
         place = pd.Index(key).get_indexer(pd.Index(table["site"]))
         unknown = place < 0
-        described = _site_fields(own, Path(sites).name).iloc[np.where(unknown, 0, place)]
+        described = _site_fields(own, sites_title).iloc[np.where(unknown, 0, place)]
     described = described.reset_index(drop=True)
-    cleaner = Cleaner(table.join(described), f"Survey table {path.name}", path.name)
+    cleaner = Cleaner(table.join(described), f"Survey table {title}", title)
     cleaner.remove(
         unknown | (cleaner.table["site"] == "").to_numpy(),
         "unknown plot",

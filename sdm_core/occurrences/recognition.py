@@ -18,6 +18,8 @@ from sdm_core.occurrences.eu_forest import read_eu_forest
 from sdm_core.occurrences.geolifeclef import read_geolifeclef
 from sdm_core.occurrences.geolifeclef.tables import SITE_COLUMNS as CLEF_SITE_COLUMNS
 from sdm_core.occurrences.geolifeclef.tables import SPECIES_COLUMNS as CLEF_SPECIES_COLUMNS
+from sdm_core.occurrences.geopackage import MAGIC as GEOPACKAGE
+from sdm_core.occurrences.geopackage import read_geopackage
 from sdm_core.occurrences.names import parse_name
 from sdm_core.occurrences.plain import LATITUDE_COLUMNS, LONGITUDE_COLUMNS, SPECIES_COLUMNS, read_csv
 from sdm_core.occurrences.plots import SITE_COLUMNS, read_plots_long, read_plots_wide
@@ -41,6 +43,7 @@ FORMATS: Mapping[str, Callable[..., Occurrences]] = MappingProxyType(
     {
         "csv": read_csv,
         "darwin-core": read_darwin_core,
+        "geopackage": read_geopackage,
         "cube": read_cube,
         "geolifeclef": read_geolifeclef,
         "sinr": read_sinr,
@@ -93,8 +96,10 @@ def recognise(path: Path) -> str:
     if path.suffix.lower() == ".npz":
         return "sinr"
     with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"
-    if zipped:
+        start = file.read(len(GEOPACKAGE))
+    if start == GEOPACKAGE:
+        return "geopackage"
+    if start[:4] == b"PK\x03\x04":
         try:
             with zipfile.ZipFile(path) as archive:
                 inside = {PurePosixPath(name).name for name in archive.namelist()}
