@@ -73,9 +73,13 @@ def test_without_a_tiling_the_page_says_that_its_share_is_assumed(costs, tmp_pat
     assert len(page.estimates(networks, None, growth.Assumptions())) == len(extrapolate.grids())
 
 
-def test_a_folder_without_a_tiled_atlas_is_refused_in_one_sentence(tmp_path: Path, capsys):
-    assert __main__.main(["benchmark", "growth", "--out", str(tmp_path), "--tiled", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+def test_a_folder_without_tiles_and_a_rate_that_is_none_are_refused_in_one_sentence(tmp_path: Path, capsys):
+    command = ["benchmark", "growth", "--out", str(tmp_path), "--tiled", str(tmp_path)]
+    assert __main__.main([*command, "--rate", "100"]) == 2
+    assert "holds no tiled predictions" in (error := capsys.readouterr().err)
+    assert error.count("\n") == 1
+    assert __main__.main(command) == 2
+    assert "must be above 0" in capsys.readouterr().err
 
 
 def test_resident_memory_grows_with_an_array_and_not_with_a_mapped_file(tmp_path: Path):

@@ -48,25 +48,24 @@ class Tiled:
         return self.exchange_bytes / (self.n_cells * self.n_species)
 
 
-def read_tiled(folder: Path) -> Tiled:
-    """What `tile` wrote about itself into an atlas folder.
+def read_tiled(folder: Path, cells_per_second: float) -> Tiled:
+    """Size of a folder that `tile` wrote, with the rate of one core that `benchmark tiling` printed for it.
 
-    Raises `ConfigurationError` when the folder holds no tiled atlas, or one without its rate.
+    Raises `CorruptStoreError` when the folder holds no tiles, `ConfigurationError` for a rate that is none.
     """
-    from sdm_core.prediction.tiles import TileStore
-    from sdm_core.registry import read_card
+    from sdm_core.prediction.tiles import TILES_FOLDER, TileStore
 
-    store = TileStore.open(folder / "predictions.zarr")
-    facts = read_card(folder).get("tiling") or {}
-    if not facts.get("cells_per_second") or not facts.get("n_cells"):
-        raise ConfigurationError(
-            f"{folder} does not say how fast it was tiled; give a folder that `tile` wrote in one run."
-        )
-    n_bytes = sum(path.stat().st_size for path in (folder / "predictions.zarr").rglob("*") if path.is_file())
+    if not cells_per_second > 0:
+        raise ConfigurationError(f"The rate is {cells_per_second:g} cells a second; it must be above 0.")
+    store = TileStore.open(folder)
+    n_bytes = sum(path.stat().st_size for path in (folder / TILES_FOLDER).rglob("*") if path.is_file())
     return Tiled(
-        store.grid.title, int(facts["n_cells"]), len(store.grid.species), n_bytes,
-        float(facts["cells_per_second"]) / max(1, int(facts.get("workers", 1))),
-    )  # fmt: skip
+        store.grid.title,
+        sum(store.cell_counts().values()),
+        store.grid.n_species,
+        n_bytes,
+        cells_per_second,
+    )
 
 
 @dataclass(frozen=True)

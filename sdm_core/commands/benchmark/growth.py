@@ -26,6 +26,13 @@ def add_arguments(kinds: Any) -> None:
         metavar="FOLDER",
         help="a folder written by `tile`, for its figures",
     )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="cells a second of one core for that folder, as `benchmark tiling` prints them",
+    )
     parser.set_defaults(run=run)
 
 
@@ -39,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from sdm_core.benchmarks.output import make_folder, write_table
 
     make_folder(args.out)
-    tiled = None if args.tiled is None else growth.read_tiled(args.tiled)
+    tiled = None if args.tiled is None else growth.read_tiled(args.tiled, args.rate)
     sizes = list(dict.fromkeys((*measure.MORE_CELLS, *measure.MORE_SPECIES)))
     if args.quick:
         sizes = [(cells, species) for cells, species in sizes if cells <= 30_000 and species <= 1_000]
