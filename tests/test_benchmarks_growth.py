@@ -84,11 +84,11 @@ def test_a_folder_without_tiles_and_a_rate_that_is_none_are_refused_in_one_sente
 
 def test_resident_memory_grows_with_an_array_and_not_with_a_mapped_file(tmp_path: Path):
     before = measure.resident_bytes()
-    block = np.ones(20_000_000, dtype=np.uint8)
-    assert measure.resident_bytes() - before > 15_000_000
+    block = np.ones(100_000_000, dtype=np.uint8)  # above what the allocator keeps for later
+    assert measure.resident_bytes() - before > 80_000_000
     path = tmp_path / "file.npy"
     np.save(path, block)
     del block
     held = measure.resident_bytes()
-    assert int(np.load(path, mmap_mode="r").sum()) == 20_000_000
-    assert measure.resident_bytes() - held < 10_000_000
+    assert int(np.load(path, mmap_mode="r").sum()) == 100_000_000
+    assert measure.resident_bytes() - held < 50_000_000
