@@ -417,7 +417,7 @@ def test_one_cell_with_one_species_is_as_diverse_as_one_species():
         ("top_k", {}, r'The rule "top_k" needs a number of species k, and none was given'),
         ("top_k", {"k": 1.5}, r'The rule "top_k" needs a number of species k of 0 or more, found 1\.5'),
         ("average_k", {"k": -1}, r'The rule "average_k" needs a number of species k of 0 or more, found -1'),
-        ("max_exp", {"score": "tss"}, r'The score is "tss", expected "f1" or "jaccard"'),
+        ("max_exp", {"score": "auc"}, r'The score is "auc", expected one of f1, jaccard, tss, accuracy'),
     ],
 )
 def test_rules_that_are_not_defined_are_refused_in_one_sentence(store, rows, rule, options, message):

@@ -40,7 +40,7 @@ def add_arguments(subparsers: Any) -> None:
     )
     parser.add_argument("--t", type=float, default=None, help="threshold of the rule threshold")
     parser.add_argument("--k", type=float, default=None, help="species per cell, for top_k and average_k")
-    parser.add_argument("--score", default=None, help="what max_exp maximises: f1 or jaccard")
+    parser.add_argument("--score", default=None, help="what max_exp maximises: f1, jaccard, tss or accuracy")
     parser.add_argument(
         "--containment",
         default="centre",

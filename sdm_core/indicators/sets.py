@@ -234,7 +234,7 @@ def _max_exp_cuts(store: StoreLike, rows: NDArray[np.int64], score: Any) -> NDAr
         stop = start + len(codes)
         offset = np.arange(len(codes), dtype=np.int32)[:, None] << 8
         counts = np.bincount((codes + offset).ravel(), minlength=len(codes) << 8).reshape(-1, 256)
-        levels = best_levels(values, counts[:, falling], score)
+        levels = best_levels(values, counts[:, falling], score, store.n_species)
         cuts[start:stop] = np.where(levels >= 0, falling[levels], NO_SPECIES_CUT)
         start = stop
     return cuts
