@@ -13,6 +13,9 @@ from sdm_core.models import Ensemble, NetworkModel, SpeciesModel
 if TYPE_CHECKING:
     from torch import nn
 
+#: Rows of a matrix are filled up with zeros to a multiple of this.
+_ROWS_TOGETHER = 64
+
 
 def best_device(device: str = "auto") -> str:
     """The torch device to predict on: for "auto" the GPU where there is one, else the CPU.
@@ -60,8 +63,11 @@ def _use_onednn(network: nn.Module) -> None:
             """(n, n_inputs) → (n, n_outputs)."""
             if x.device.type != "cpu" or x.dtype != torch.float32 or x.dim() != 2 or len(x) == 0:
                 return super().forward(x)
+            n_rows = len(x)
+            if n_rows % _ROWS_TOGETHER:  # oneDNN keeps what it builds for every number of rows it meets
+                x = nn.functional.pad(x, (0, 0, 0, -n_rows % _ROWS_TOGETHER))
             result: torch.Tensor = torch.ops.aten.mkldnn_linear(x.to_mkldnn(), self.packed, self.bias)
-            return result.to_dense()
+            return result.to_dense()[:n_rows]
 
     for layer in network.modules():
         # As good as making a new layer of the same weights, and every name of the network stays valid.

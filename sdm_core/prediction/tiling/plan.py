@@ -17,6 +17,8 @@ from sdm_core.prediction.tiling.protocol import CellPredictor
 
 #: Bytes of the hot copy per cell and species (codes, their transposed copy, the pyramid), and per cell.
 _HOT_BYTES_PER_CODE, _HOT_BYTES_PER_CELL = 3.4, 60
+#: Tiles predicted for the plan.
+_N_PROBES = 4
 #: Share of the free space above which a person is asked first.
 ASK_ABOVE = 0.8
 
@@ -93,18 +95,15 @@ def make_plan(
 ) -> tuple[TilingPlan, dict[int, float]]:
     """The plan, and about how many cells each tile still to do holds.
 
-    One tile with many cells is predicted to learn the speed and how well codes compress; nothing is written.
+    A few tiles with many cells are predicted to learn the speed and how well codes compress; nothing is
+    written.
     exchange_folder: where the store will lie, None where it is no folder of this machine. hot_folder: where
     the hot copy will lie, None for none.
     """
     todo = np.setdiff1d(grid.tiles, done)
     estimates = predictor.estimate(todo, grid.resolution)
     n_cells = float(estimates.sum())
-    rate, bytes_per_cell = 0.0, 0.0
-    for number in np.argsort(-estimates, kind="stable")[:3]:
-        rate, bytes_per_cell = _probe(predictor, grid, int(todo[number]))
-        if rate:
-            break
+    rate, bytes_per_cell = _probe(predictor, grid, _tiles_to_probe(todo, estimates))
     exchange = n_cells * bytes_per_cell
     in_all = n_cells + float(predictor.estimate(np.intersect1d(grid.tiles, done), grid.resolution).sum())
     hot = in_all * (grid.n_species * _HOT_BYTES_PER_CODE + _HOT_BYTES_PER_CELL) if hot_folder else 0.0
@@ -138,18 +137,30 @@ def rooms_of(needed: Mapping[Path, float]) -> tuple[Room, ...]:
     return tuple(by_disk.values())
 
 
-def _probe(predictor: CellPredictor, grid: TileGrid, tile: int) -> tuple[float, float]:
-    """Cells a second and bytes of the exchange copy per cell, from predicting one tile twice."""
+def _tiles_to_probe(tiles: NDArray[np.uint64], estimates: NDArray[np.float64]) -> list[int]:
+    """A few tiles with many cells, far from each other."""
+    if not len(tiles) or not estimates.max() > 0:
+        return []
+    full = np.flatnonzero(estimates >= estimates.max() / 2)
+    chosen = np.unique(np.linspace(0, len(full) - 1, _N_PROBES).round().astype(np.int64))
+    return [int(tile) for tile in tiles[full[chosen]]]
+
+
+def _probe(predictor: CellPredictor, grid: TileGrid, tiles: list[int]) -> tuple[float, float]:
+    """Cells a second and bytes of the exchange copy per cell, from predicting some tiles; 0 without cells."""
     from sdm_core.prediction.forward import one_thread
 
-    with one_thread():
-        content = predictor.tile(tile, grid.resolution)  # the first time also reads and builds
-        started = time.perf_counter()
-        content = predictor.tile(tile, grid.resolution)
-        seconds = time.perf_counter() - started
-    if not len(content.cells):
+    if not tiles:
         return 0.0, 0.0
-    return len(content.cells) / seconds, _encoded_bytes(content, grid) / len(content.cells)
+    with one_thread():
+        predictor.tile(tiles[0], grid.resolution)  # the first time also reads and builds
+        started = time.perf_counter()
+        contents = [predictor.tile(tile, grid.resolution) for tile in tiles]
+        seconds = time.perf_counter() - started
+    n_cells = sum(len(content.cells) for content in contents)
+    if not n_cells:
+        return 0.0, 0.0
+    return n_cells / seconds, sum(_encoded_bytes(content, grid) for content in contents) / n_cells
 
 
 def _encoded_bytes(content: Tile, grid: TileGrid) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sdm_core.errors import FlorascopeError
 from sdm_core.prediction.tiles import TileStore
 from sdm_core.prediction.tiling.protocol import PredictorSpec
-from sdm_core.prediction.tiling.work import TileResult, tile_one
+from sdm_core.prediction.tiling.work import TileResult, tile_one, try_tile
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,14 @@ def _results(
     if not tiles:
         return
     if scheduler is None and workers is None:
+        busy = []
         for tile in tiles:
+            result = try_tile(spec, store, tile)
+            if result is None:
+                busy.append(tile)  # another process is at it: go on with the next, and look again at the end
+            else:
+                yield result
+        for tile in busy:
             yield tile_one(spec, store, tile)
         return
     from sdm_core.prediction.tiling.cluster import ClusterRun

@@ -17,6 +17,10 @@ LOCKS_FOLDER = ".locks"
 _KIBIBYTE = 1024
 
 
+class TileBusyError(Exception):
+    """Another process of this machine works on the tile; never shown to a user."""
+
+
 @dataclass(frozen=True)
 class TileResult:
     """What became of a tile: its cells, whether they were predicted now, and what that took.
@@ -40,37 +44,54 @@ def tile_one(spec: PredictorSpec, store: TileStore, tile: int) -> TileResult:
     Raises subclasses of `FlorascopeError`: the model's, the covariates', `NotWritableError`, and
     `StoreMismatchError` where the store is of other inputs than the model at hand.
     """
-    started = time.perf_counter()
     with tile_lock(store, tile):
-        n_cells = _whole(store, tile)
-        computed = n_cells is None
-        if n_cells is None:
-            from sdm_core.prediction.forward import one_thread
+        return _tile(spec, store, tile)
 
-            with one_thread():
-                content = _predictor_for(spec, store).tile(tile, store.grid.resolution)
-            store.write_tile(tile, content)
-            n_cells = len(content.cells)
+
+def try_tile(spec: PredictorSpec, store: TileStore, tile: int) -> TileResult | None:
+    """As `tile_one`, but None at once where another process of this machine works on the tile."""
+    try:
+        with tile_lock(store, tile, wait=False):
+            return _tile(spec, store, tile)
+    except TileBusyError:
+        return None
+
+
+def _tile(spec: PredictorSpec, store: TileStore, tile: int) -> TileResult:
+    """A tile whose lock is held."""
+    started = time.perf_counter()
+    n_cells = _whole(store, tile)
+    computed = n_cells is None
+    if n_cells is None:
+        from sdm_core.prediction.forward import one_thread
+
+        with one_thread():
+            content = _predictor_for(spec, store).tile(tile, store.grid.resolution)
+        store.write_tile(tile, content)
+        n_cells = len(content.cells)
     return TileResult(tile, n_cells, computed, time.perf_counter() - started, peak_bytes())
 
 
 @contextlib.contextmanager
-def tile_lock(store: TileStore, tile: int) -> Iterator[None]:
+def tile_lock(store: TileStore, tile: int, wait: bool = True) -> Iterator[None]:
     """Wait until no other process of this machine works on a tile of a store on disk; elsewhere at once.
 
-    The system lets go of the lock when its process dies. Raises `NotWritableError`.
+    The system lets go of the lock when its process dies. Raises `NotWritableError`, and `TileBusyError` for a
+    tile that another works on where there is no time to `wait`.
     """
     folder = store.folder.path
     if folder is None:
         yield
         return
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     path = Path(folder) / LOCKS_FOLDER / f".{int(tile):x}.lock"
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock.acquire(blocking=wait)
+    except Timeout as error:
+        raise TileBusyError(f"another process works on tile {int(tile):x}") from error
     except OSError as error:
         raise NotWritableError(
             f"{path.parent} cannot be written ({error.strerror or error}); free some space there or choose "
