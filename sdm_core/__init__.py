@@ -3,6 +3,7 @@
 jobs                            work in the background, with progress and cancel
 errors, config, colours         what every room shares
 occurrences, taxa, covariates   what was seen, what it is called, what the place is like
+statuses                        Red Lists and other status lists that users bring
 regions                         polygons, places and the H3 cells inside them
 features                        sites as tensors
 losses, models, training        presence-only losses, networks and baselines, the training loop

@@ -15,6 +15,10 @@ class OccurrenceError(FlorascopeError):
     """An occurrence file cannot be read as one."""
 
 
+class StatusListError(FlorascopeError):
+    """A status list is not in the format, or contradicts itself."""
+
+
 class CovariateError(FlorascopeError):
     """A covariate stack is missing, mismatched or unreadable."""
 

@@ -12,7 +12,7 @@ ENGINE = config.ROOT_DIR / "sdm_core"
 ORDER = (
     "errors config colours",
     "jobs",
-    "occurrences taxa covariates",
+    "occurrences taxa statuses covariates",
     "regions",
     "features",
     "losses",

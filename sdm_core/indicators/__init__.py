@@ -5,6 +5,16 @@
 """
 
 from sdm_core.indicators.cell import CellSummary, summarise_cell, top_species
+from sdm_core.indicators.lists import THREAT_TEXTS, ListGroup, ListSummary, ThreatNumbers
+from sdm_core.indicators.observed_range import (
+    CRITERION_B,
+    CRITERION_B_NOTE,
+    ObservedRange,
+    convex_hull_km2,
+    observed_range,
+    occupied_squares,
+)
+from sdm_core.indicators.range_size import RangeShares, range_shares, weighted_endemism
 from sdm_core.indicators.region import flag_members, records_nearby, summarise_region
 from sdm_core.indicators.sets import RULES, SetCounts, StoreLike, rule_options, rule_text, set_counts
 from sdm_core.indicators.summary import (
@@ -16,29 +26,62 @@ from sdm_core.indicators.summary import (
     species_records,
 )
 from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, RULE_TEXTS, IndicatorText
+from sdm_core.indicators.threat import (
+    CERTAIN_FROM,
+    POSSIBLE_FROM,
+    STAR_WEIGHTS,
+    most_threatened,
+    star_like,
+    status_shares,
+    threatened_share,
+    threatened_share_bounds,
+    unassessed_share,
+)
 
 __all__ = [
+    "CERTAIN_FROM",
+    "CRITERION_B",
+    "CRITERION_B_NOTE",
     "GROUP_TEXTS",
     "INDICATOR_TEXTS",
     "NOTES",
+    "POSSIBLE_FROM",
     "RULES",
     "RULE_TEXTS",
     "SPECIES_COLUMNS",
+    "STAR_WEIGHTS",
+    "THREAT_TEXTS",
     "CellSummary",
     "Indicator",
     "IndicatorText",
+    "ListGroup",
+    "ListSummary",
+    "ObservedRange",
+    "RangeShares",
     "RegionSummary",
     "SetCounts",
     "SpeciesGroup",
     "StoreLike",
+    "ThreatNumbers",
+    "convex_hull_km2",
     "flag_members",
     "format_number",
+    "most_threatened",
+    "observed_range",
+    "occupied_squares",
+    "range_shares",
     "records_nearby",
     "rule_options",
     "rule_text",
     "set_counts",
     "species_records",
+    "star_like",
+    "status_shares",
     "summarise_cell",
     "summarise_region",
+    "threatened_share",
+    "threatened_share_bounds",
     "top_species",
+    "unassessed_share",
+    "weighted_endemism",
 ]

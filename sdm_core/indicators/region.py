@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from scipy.special import ndtr
 
 from sdm_core import config, diversity, taxa
 from sdm_core.errors import NoDataInRegionError
+from sdm_core.indicators.lists import status_columns, summarise_lists
+from sdm_core.indicators.range_size import RANGE_LIMITS_PERCENT, RangeShares, range_shares
 from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
 from sdm_core.indicators.summary import SPECIES_COLUMNS, Indicator, RegionSummary, SpeciesGroup
 from sdm_core.regions import DEFAULT_CONTAINMENT, Region, cells_to_parents, check_containment
+from sdm_core.statuses import MatchedStatuses
 
 HECTARES_PER_KM2 = 100
 #: Share of the distribution inside every interval.
@@ -31,6 +35,7 @@ def summarise_region(
     notes: tuple[str, ...] = (),
     hectares: ArrayLike | None = None,
     containment: str = DEFAULT_CONTAINMENT,
+    statuses: Sequence[MatchedStatuses] = (),
     **options: Any,
 ) -> RegionSummary:
     """Everything a page or a report says about a region.
@@ -45,6 +50,7 @@ def summarise_region(
             inside; by default the whole area of each. Every mean and sum over cells weighs with it; the
             number of species of a set or a cell does not depend on how much of a cell is inside.
         containment: rule of `regions.CONTAINMENT_RULES` the rows were chosen by.
+        statuses: status lists matched to the species of this atlas (`statuses.match_statuses`).
         **options: of the rule: `t` (threshold, one or per species); `k` (top_k and
             average_k); `score` (max_exp).
 
@@ -75,7 +81,8 @@ def summarise_region(
     in_parts = not np.array_equal(weights, whole)
     sums = store.region_sums(selected, weights) if in_parts else store.region_sums(selected)
     counts = set_counts(store, selected, rule, options)
-    species = _species_table(store, selected, sums, counts)
+    shares = range_shares(store, sums)
+    species = _species_table(store, selected, sums, counts, shares, statuses)
     return RegionSummary(
         atlas=store.name,
         atlas_title=store.title,
@@ -90,10 +97,13 @@ def summarise_region(
         rule_options=options,
         rule_text=rule_text(rule, options),
         containment=containment,
-        indicators=_indicators(store, selected, region, sums, counts, weights),
+        indicators=_indicators(store, selected, region, sums, counts, weights)
+        | _range_indicators(shares)
+        | _invasive_share(store.species, sums),
         groups=_groups(store.species, sums, counts),
         percentiles={name: _percentile(store, selected, weights, name) for name in ("richness", "shannon")},
         species_table=species,
+        status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares),
         notes=(*(region.notes if region is not None else ()), *notes),
     )
 
@@ -138,6 +148,27 @@ def _indicators(
         _mean_over_cells("cell_simpson", simpson, hectares),
     ]
     return {indicator.name: indicator for indicator in found}
+
+
+def _range_indicators(shares: RangeShares) -> dict[str, Indicator]:
+    found = [
+        Indicator("weighted_endemism", shares.weighted_endemism),
+        Indicator("relative_endemism", shares.relative_endemism),
+        *(
+            Indicator(f"range_over_{percent}_percent", shares.n_above(percent))
+            for percent in RANGE_LIMITS_PERCENT
+        ),
+    ]
+    return {indicator.name: indicator for indicator in found}
+
+
+def _invasive_share(species: pd.DataFrame, sums: Any) -> dict[str, Indicator]:
+    """Share of invasive species of Union concern in the expected species; NaN where not looked up."""
+    members, assessed = flag_members(species)["invasive"]
+    area = np.asarray(sums.expected_area_km2, dtype=np.float64)
+    known = assessed.any() and area.sum() > 0
+    value = 100.0 * float(area[members].sum() / area.sum()) if known else math.nan
+    return {"invasive_share": Indicator("invasive_share", value)}
 
 
 def _mean_over_cells(name: str, values: NDArray[np.float64], weights: NDArray[np.float64]) -> Indicator:
@@ -244,7 +275,14 @@ def _groups(species: pd.DataFrame, sums: Any, counts: SetCounts) -> dict[str, Sp
     return groups
 
 
-def _species_table(store: StoreLike, rows: NDArray[np.int64], sums: Any, counts: SetCounts) -> pd.DataFrame:
+def _species_table(
+    store: StoreLike,
+    rows: NDArray[np.int64],
+    sums: Any,
+    counts: SetCounts,
+    shares: RangeShares,
+    statuses: Sequence[MatchedStatuses],
+) -> pd.DataFrame:
     """One row per species with any probability in the region, widest expected area first."""
     table = store.species.copy(deep=False)
     area = np.asarray(sums.expected_area_km2, dtype=np.float64)
@@ -256,6 +294,9 @@ def _species_table(store: StoreLike, rows: NDArray[np.int64], sums: Any, counts:
     table["area_share_percent"] = 100.0 * mean
     table["present"] = counts.n_cells > 0
     table["n_cells_present"] = counts.n_cells
+    table["range_share_percent"] = 100.0 * shares.share
+    for name, texts in status_columns(statuses, store.n_species).items():
+        table[name] = texts
     records = records_nearby(store, rows)
     table["records_nearby"] = pd.array(
         records if records is not None else [pd.NA] * store.n_species, dtype="Int64"

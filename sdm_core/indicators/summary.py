@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, IndicatorText
 from sdm_core.regions import CONTAINMENT_RULES, DEFAULT_CONTAINMENT
+
+if TYPE_CHECKING:
+    from sdm_core.indicators.lists import ListSummary
 
 #: Raised whenever a key of `RegionSummary.to_dict` changes its name or meaning.
 SUMMARY_FORMAT = 1
@@ -40,6 +43,17 @@ SPECIES_COLUMNS: dict[str, tuple[str, str]] = {
     "invasive_union_concern": ("", "on the EU list of invasive alien species of Union concern"),
     "flag_source": ("", "source of the flags"),
     "flag_date": ("", "date of the source of the flags"),
+    "range_share_percent": (
+        "%",
+        "share of the species' expected area in the whole atlas that lies in the region; its range outside "
+        "the atlas is not known",
+    ),
+    "statuses": (
+        "",
+        "status on each list that was added, with list and region, joined by semicolons",
+    ),
+    "status_source": ("", "sources of these statuses, in the same order"),
+    "status_date": ("", "dates of these statuses, in the same order"),
     "gbif_key": ("", "key of the species in the GBIF backbone"),
 }
 
@@ -169,6 +183,7 @@ class RegionSummary:
             `SPECIES_COLUMNS`.
         notes: what was done to the outline or the selection of cells.
         containment: rule of `regions.CONTAINMENT_RULES` by which cells belong to the region.
+        status_lists: numbers of each status list that was added.
     """
 
     atlas: str
@@ -189,6 +204,7 @@ class RegionSummary:
     species_table: pd.DataFrame
     notes: tuple[str, ...] = ()
     containment: str = DEFAULT_CONTAINMENT
+    status_lists: tuple[ListSummary, ...] = ()
 
     @property
     def containment_text(self) -> str:
@@ -245,6 +261,7 @@ class RegionSummary:
             "containment": {"name": self.containment, "text": self.containment_text},
             "indicators": {name: indicator.to_dict() for name, indicator in self.indicators.items()},
             "groups": {name: group.to_dict() for name, group in self.groups.items()},
+            "status_lists": [found.to_dict() for found in self.status_lists],
             "percentiles": {
                 "definition": "share of the area of the atlas, in %, whose cells have a lower value than the "
                 "region's mean",

@@ -167,6 +167,45 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         digits=3,
         interval=_BETWEEN_CELLS,
     ),
+    "weighted_endemism": IndicatorText(
+        "Weighted endemism",
+        "ranges",
+        "Σ over species of the share of their expected area in the atlas that lies in the region, Σ p/range "
+        "(range-size rarity). Ranges outside the atlas are not known. Rises with the area of the region.",
+        "The region holds as much of its species' ranges in this atlas as {value} whole ranges.",
+        digits=2,
+    ),
+    "relative_endemism": IndicatorText(
+        "Weighted endemism for its area",
+        "",
+        "Mean share of the species' ranges that lies in the region, divided by the region's share of the "
+        "area of the atlas: 1 where every species is spread evenly, above 1 where the region holds more of "
+        "the ranges than its area would.",
+        "That is {value} times what a region of its size holds on average.",
+        digits=2,
+    ),
+    "range_over_1_percent": IndicatorText(
+        "Species with more than 1 % of their range here",
+        "species",
+        "Species with more than 1 % of their expected area in the atlas inside the region.",
+        "Of {value} species more than 1 % of the range in this atlas lies in the region.",
+        digits=0,
+    ),
+    "range_over_5_percent": IndicatorText(
+        "Species with more than 5 % of their range here",
+        "species",
+        "Species with more than 5 % of their expected area in the atlas inside the region.",
+        "Of {value} species more than 5 % of the range in this atlas lies in the region.",
+        digits=0,
+    ),
+    "invasive_share": IndicatorText(
+        "Share of invasive species of Union concern",
+        "%",
+        "Σp of invasive alien species of Union concern ÷ Σp of all species, area-weighted over the region; "
+        "other alien species are not counted.",
+        "{value} % of the expected occurrences are of invasive alien species of Union concern.",
+        digits=2,
+    ),
 }
 
 #: Groups of species by flag: what the flag means, and the words for its numbers.

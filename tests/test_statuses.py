@@ -1,0 +1,268 @@
+"""Status lists: every bad file one sentence, every taxon either matched or listed as unmatched."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdm_core import config, statuses, taxa
+from sdm_core.errors import StatusListError
+
+HEADER = "taxon,list,category,region,source,date,licence"
+STATUSES = config.ASSETS_DIR / "statuses"
+ATLAS = pd.DataFrame(
+    {
+        "species": ["Abies alba", "Fagus sylvatica", "Taxus baccata", "Populus × canescens", "Sorbus aria"],
+        "gbif_key": pd.array([2685484, 2882316, 5284517, pd.NA, 3025586], dtype="Int64"),
+    }
+)
+
+
+def rows(*taxa_and_categories: tuple[str, str], header: str = HEADER, more: str = "") -> bytes:
+    lines = [
+        f"{taxon},Red List,{category},Spain,An author,2020,CC0{more}"
+        for taxon, category in taxa_and_categories
+    ]
+    return "\n".join([header, *lines, ""]).encode()
+
+
+def read(content: bytes) -> statuses.StatusFile:
+    return statuses.read_statuses(content, "mine.csv")
+
+
+def test_template_has_the_columns_of_the_format_and_no_status():
+    header = (STATUSES / "template.csv").read_text(encoding="utf-8").split("\n")
+    assert header == [",".join([*statuses.REQUIRED_COLUMNS, *statuses.OPTIONAL_COLUMNS]), ""]
+
+
+def test_every_status_of_the_shipped_example_says_that_it_is_made_up():
+    entries = statuses.read_statuses(STATUSES / "made-up-example.csv").entries
+    assert entries["list"].str.startswith("Made-up").all()
+    assert entries["source"].str.contains("invented").all()
+
+
+def test_format_description_names_every_column_and_category():
+    words = (STATUSES / "README.md").read_text(encoding="utf-8")
+    for name in (*statuses.REQUIRED_COLUMNS, *statuses.OPTIONAL_COLUMNS, *statuses.CATEGORIES):
+        assert f"`{name}`" in words, name
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("VU", "VU"),
+        (" vulnerable ", "VU"),
+        ("Critically  Endangered", "CR"),
+        ("CR (PE)", "CR"),
+        ("LR/cd", "NT"),
+        ("Protected", "protected"),
+        ("threatened", None),
+        ("", None),
+    ],
+)
+def test_categories_are_read_however_they_are_written(text, category):
+    assert statuses.parse_category(text) == category
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separators_and_encodings_of_spreadsheets_are_read(separator, encoding):
+    text = rows(("Abies alba", "Vulnerable")).decode().replace(",", separator).replace("\n", "\r\n")
+    entries = read(text.encode(encoding)).entries
+    assert entries[["taxon", "category", "date"]].iloc[0].tolist() == ["Abies alba", "VU", "2020"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"mine\.csv is empty; a CSV file with the header taxon,list,category"),
+        (b" \n\n", r"mine\.csv is empty"),
+        (HEADER.encode(), r"holds a header and no taxon; add one line per taxon"),
+        (
+            b"a single line of text",
+            r"no comma, semicolon or tab in its first line \('a single line of text'\)",
+        ),
+        (b"%PDF-1.7 \x00", r"is no text file; save the table as CSV"),
+        (b"a,b\n\x00,1\n", r"is no text file"),
+        (
+            rows(("Abies alba", "VU")).replace(b"An author", "Muñoz".encode("latin-1")),
+            r"not written in UTF-8 \(line 2 holds a byte that cannot be read\); save it again",
+        ),
+        (
+            rows(("Abies alba", "VU"), header=HEADER.replace("category", "categoria")),
+            r"has no column 'category' \(is it 'categoria'\?\): found .*; rename or add it\.$",
+        ),
+        (
+            rows(("Abies alba", "VU"), header=f"{HEADER},remarks", more=",x"),
+            r"has the column 'remarks', which the format does not know; take it out, or put its text in",
+        ),
+        (
+            rows(("Abies alba", "VU"), header=f"{HEADER},gbifkey", more=",1"),
+            r"has the column 'gbifkey', which the format does not know; rename it to 'gbif_key'",
+        ),
+        (
+            rows(("Abies alba", "VU"), header=f"{HEADER},taxon", more=",x"),
+            r"has the column 'taxon' twice; keep one of them",
+        ),
+        (rows(("Abies alba", "VU,2")), r"has 8 cells in line 2, expected 7 as in its header"),
+        (b'"' + rows(("Abies alba", "VU")), r"cannot be read as a table \(.*\); check its quotation marks"),
+        (rows(("Abies alba", "")), r"leaves 'category' empty in line 2; write NE where"),
+        (rows(("", "VU")), r"leaves 'taxon' empty in line 2"),
+        (
+            rows(("Abies alba", "VUL")),
+            r"has the category 'VUL' in line 2 \(did you mean 'vu'\?\); expected one of NE, NA, DD, LC",
+        ),
+        (
+            rows(("Abies alba", "NE"), header=f"{HEADER},completed", more=",protected"),
+            r"has the completed 'protected' in line 2; expected one of NE, NA, DD, LC, NT, VU, EN, CR",
+        ),
+        (
+            rows(("Abies alba", "VU")).replace(b"2020", b"spring 2020"),
+            r"has the date 'spring 2020' in line 2; expected a year",
+        ),
+        (
+            rows(("Abies alba", "VU"), header=f"{HEADER},gbif_key", more=",ABC"),
+            r"has the gbif_key 'ABC' in line 2; expected the number of a GBIF taxon",
+        ),
+        (
+            rows(("Abies alba", "VU"), ("Taxus baccata", "LC"), ("abies  alba", "EN")),
+            r"gives Abies alba two categories in the list “Red List” \(Spain\): VU and EN, in lines 2 and 4",
+        ),
+    ],
+)
+def test_every_bad_file_is_refused_in_one_sentence(content, message):
+    with pytest.raises(StatusListError, match=message) as refusal:
+        read(content)
+    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).endswith((".", ")"))
+
+
+def test_file_that_is_absent_a_folder_or_too_large_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(StatusListError, match=r"There is no status list at .*none\.csv; check the path"):
+        statuses.read_statuses(tmp_path / "none.csv")
+    with pytest.raises(StatusListError, match="is a folder; a status list is one CSV file"):
+        statuses.read_statuses(tmp_path)
+    monkeypatch.setattr(statuses.reading, "MAX_BYTES", 50)
+    with pytest.raises(StatusListError, match="expected at most 0; give only the species of your area"):
+        read(rows(("Abies alba", "VU")))
+
+
+def test_the_same_row_twice_counts_once_and_is_said():
+    file = read(rows(("Abies alba", "VU"), ("Abies alba", "VU")))
+    assert len(file.entries) == 1
+    assert file.notes == ("mine.csv: 1 row repeats an earlier one and was counted once.",)
+
+
+def test_one_file_may_hold_several_lists_that_disagree():
+    content = rows(("Abies alba", "VU")) + b"Abies alba,Other list,LC,Europe,Someone,2021-06,CC0\n"
+    file = read(content)
+    assert file.lists == [("Red List", "Spain"), ("Other list", "Europe")]
+    matched = statuses.match_statuses(file, ATLAS)
+    assert matched.categories("Red List", "Spain").tolist() == ["VU", "", "", "", ""]
+    assert matched.categories("Other list", "Europe").tolist() == ["LC", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("taxon", "key", "accepted", "species", "way"),
+    [
+        ("Abies alba Mill.", "", "", "Abies alba", "name"),
+        ("FAGUS SYLVATICA", "", "", "Fagus sylvatica", "name"),
+        ("Taxus baccata s.l.", "", "", "Taxus baccata", "name"),
+        ("Populus x canescens", "", "", "Populus × canescens", "name"),
+        ("Aria edulis", "3025586", "", "Sorbus aria", "GBIF key"),
+        ("Abies pectinata", "111", "2685484", "Abies alba", "GBIF key of the accepted name"),
+    ],
+)
+def test_taxa_reach_their_species_by_name_and_synonyms_by_gbif_key(taxon, key, accepted, species, way):
+    content = rows((taxon, "VU"), header=f"{HEADER},gbif_key,accepted_gbif_key", more=f",{key},{accepted}")
+    matched = statuses.match_statuses(read(content), ATLAS)
+    assert matched.matched[["species", "way"]].iloc[0].tolist() == [species, way]
+    assert matched.unmatched.empty
+
+
+def test_a_table_of_gbif_names_finds_synonyms_that_carry_no_key():
+    names = pd.DataFrame({"species": ["Abies pectinata"], "gbif_key": pd.array([2685484], dtype="Int64")})
+    matched = statuses.match_statuses(read(rows(("Abies pectinata", "VU"))), ATLAS, names)
+    assert matched.matched[["species", "way"]].iloc[0].tolist() == ["Abies alba", "GBIF name table"]
+
+
+@pytest.mark.parametrize(
+    ("taxon", "reason", "suggestions"),
+    [
+        ("Fagus silvatica", "no species of the atlas has this name or key", "Fagus sylvatica"),
+        ("Aria aria", "no species of the atlas has this name or key", "Sorbus aria"),
+        (
+            "Abies alba subsp. nebrodensis",
+            "subspecies: its status is not that of the whole species",
+            "Abies alba",
+        ),
+        ("Abies", "not a species (above species)", ""),
+        ("Quercus robur", "no species of the atlas has this name or key", ""),
+    ],
+)
+def test_unmatched_taxa_are_listed_with_reason_and_suggestions(taxon, reason, suggestions):
+    matched = statuses.match_statuses(read(rows((taxon, "VU"))), ATLAS)
+    assert matched.matched.empty
+    assert matched.unmatched.iloc[0].tolist() == [taxon, "Red List", "Spain", "VU", reason, suggestions]
+
+
+def test_of_two_taxa_that_are_one_species_the_name_wins_and_it_is_said():
+    content = rows(("Abies pectinata", "CR"), header=f"{HEADER},gbif_key", more=",2685484")
+    content += b"Abies alba,Red List,LC,Spain,An author,2020,CC0,\n"
+    matched = statuses.match_statuses(read(content), ATLAS)
+    assert matched.categories("Red List", "Spain")[0] == "LC"
+    assert re.search(r"Abies alba takes LC of Abies alba .* Abies pectinata \(CR\)", matched.notes[0])
+
+
+def test_completed_categories_fill_gaps_and_never_replace_an_official_one():
+    content = "\n".join(
+        [
+            f"{HEADER},completed",
+            "Abies alba,Red List,NE,Spain,An author,2020,CC0,EN",
+            "Fagus sylvatica,Red List,LC,Spain,An author,2020,CC0,CR",
+            "Taxus baccata,Red List,DD,Spain,An author,2020,CC0,",
+        ]
+    ).encode()
+    matched = statuses.match_statuses(read(content), ATLAS)
+    assert matched.categories("Red List", "Spain").tolist() == ["NE", "LC", "DD", "", ""]
+    assert matched.categories("Red List", "Spain", completed=True).tolist() == ["EN", "LC", "DD", "", ""]
+
+
+@given(
+    st.lists(
+        st.one_of(st.sampled_from([*ATLAS["species"], "Abies", "Taxus sp."]), st.text("abcdef ", min_size=1)),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda name: " ".join(name.lower().split()),
+    )
+)
+def test_no_taxon_is_ever_dropped(names):
+    names = [name for name in names if name.strip()]
+    if not names:
+        return
+    file = read(rows(*((name, "VU") for name in names)))
+    matched = statuses.match_statuses(file, ATLAS)
+    assert len(matched.matched) + len(matched.unmatched) == len(names)
+
+
+def test_the_official_lists_reach_the_species_that_the_flags_reach(data_dir):
+    folder = data_dir / "eu_policy_lists"
+    policy = next(found for found in taxa.read_policy_lists(folder) if found.key == "invasive_union_concern")
+    lines = ["taxon,list,category,region,source,date,licence,gbif_key,accepted_gbif_key"]
+    for entry in policy.entries:
+        if entry.rank == "species":
+            keys = f"{entry.gbif_key or ''},{entry.accepted_key or ''}"
+            lines.append(f'"{entry.listed}",Union list,invasive,EU,EU,{policy.date},CC BY 4.0,{keys}')
+    atlas = pd.DataFrame(
+        {
+            "species": ["Ailanthus altissima", "Heracleum mantegazzianum", "Abies alba"],
+            "gbif_key": pd.array([3190653, pd.NA, 2685484], dtype="Int64"),
+        }
+    )
+    matched = statuses.match_statuses(read("\n".join(lines).encode()), atlas)
+    assert sorted(matched.matched["species"]) == ["Ailanthus altissima", "Heracleum mantegazzianum"]
+    assert len(matched.matched) + len(matched.unmatched) == len(lines) - 1
