@@ -423,7 +423,7 @@ def test_work_is_bounded_in_number_and_time():
     gate = threading.Event()
 
     async def go() -> None:
-        slow = asyncio.create_task(room.do(gate.wait))
+        slow = asyncio.create_task(room.do(lambda: gate.wait(5)))
         waiting = asyncio.create_task(room.do(lambda: 1))
         await asyncio.sleep(0.05)
         with pytest.raises(ApiError, match="busy with the requests of others") as busy:
