@@ -7,6 +7,7 @@ with it is not. So a task may run twice, and a lost scheduler costs the tiles in
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import signal
 import socket
@@ -34,6 +35,8 @@ _TASKS_PER_WORKER = 2
 _MOST_DEATHS = 5
 _POLL_SECONDS = 0.05
 _CONNECT_SECONDS = 10.0
+#: Parameters of glibc's `mallopt`, and the largest piece it keeps.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _KEPT_BYTES = -1, -3, 32 * 1024 * 1024
 _LOST = ("cancelled", "lost")
 
 
@@ -264,6 +267,7 @@ def _tile_on_worker(
 ) -> TileResult:
     """`tile_one` in a worker, with the store opened once per process."""
     store = _store_of(address, options)
+    _keep_memory()
     if store.version != version:
         _store_of.cache_clear()
         store = _store_of(address, options)
@@ -273,6 +277,22 @@ def _tile_on_worker(
                 "the same for all, such as a shared folder or s3://bucket/atlas."
             )
     return tile_one(spec, store, tile)
+
+
+@lru_cache(maxsize=1)
+def _keep_memory() -> None:
+    """Let the process keep memory it will need again at once.
+
+    Dask tells its workers (MALLOC_TRIM_THRESHOLD_) to hand every freed piece back to the system, which then
+    clears it again for the next: for arrays of some megabytes that takes longer than to fill them. Only glibc
+    has this; elsewhere nothing happens.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, 8 * _KEPT_BYTES)
+    except (OSError, AttributeError):
+        logger.info("the C library has no mallopt")
 
 
 @lru_cache(maxsize=4)
