@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import frame, region_choose, region_finer, region_read, region_take, state
+from pages.ui import frame, region_choose, region_finer, region_read, region_rules, region_take, state
 
 PAGE_FIELDS = ("atlas", "region", "resolution", "containment", "rule", "value")
 
@@ -23,4 +23,5 @@ with frame.friendly_errors():
         region_read.cards(atlas, reading)
         region_read.map_and_table(atlas, region, reading)
         region_read.details(atlas, reading)
+        region_rules.side_by_side(atlas, region, reading)
         region_take.take_away(atlas, region, reading, PAGE_FIELDS)

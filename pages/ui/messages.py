@@ -138,6 +138,23 @@ ENGLISH: dict[str, str] = {
     ),
     "threshold": "Present from",
     "top_k": "Species per cell",
+    "average_k": "Species per cell on average, over the atlas",
+    "score": "Score to expect the most of",
+    "rules_title": "The same area under every rule",
+    "rules_intro": (
+        "The rule decides how many species a cell holds, so α, γ and β follow from it; Shannon, Simpson and "
+        "the expected number do not."
+    ),
+    "rules_compare": "Compare the rules",
+    "rules_computing": "Applying every rule …",
+    "rules_rule": "Rule",
+    "rules_alpha": "Species per cell (α)",
+    "rules_range": "Fewest–most",
+    "rules_gamma": "Species of the region (γ)",
+    "rules_beta": "β (γ/α)",
+    "rules_max_exp": "MaxExp for {score}",
+    "rules_chosen": "in use",
+    "rules_expected": "Expected species per cell, without any rule: {n}.",
     "species_table": "Species",
     "only": "Only",
     "map_shows": "Map shows",
@@ -307,13 +324,22 @@ RULES: dict[str, str] = {
     "sse": "Expected number (SSE)",
     "threshold": "Fixed threshold",
     "top_k": "Top K",
-    "max_exp": "Best expected F1 (MaxExp)",
+    "average_k": "Average K",
+    "max_exp": "Best score (MaxExp)",
 }
 RULE_HELP: dict[str, str] = {
     "sse": "In each cell the k most probable species, k being the expected number Σp.",
     "threshold": "In each cell every species at or above one probability.",
     "top_k": "In each cell the K most probable species.",
-    "max_exp": "In each cell the set with the best expected F1 score.",
+    "average_k": "One threshold for the whole atlas, such that its cells hold K species on average.",
+    "max_exp": "In each cell the set with the best expected score, F1 unless you choose another.",
+}
+#: What MaxExp can maximise.
+SCORES: dict[str, str] = {
+    "f1": "F1",
+    "jaccard": "Jaccard",
+    "tss": "true skill statistic (TSS)",
+    "accuracy": "accuracy",
 }
 
 CONTAINMENT: dict[str, str] = {

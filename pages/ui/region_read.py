@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.ui import explore_parts, frame, maps, numbers, region_finer, resources, state
+from pages.ui import explore_parts, frame, maps, numbers, region_finer, region_rules, resources, state
 from pages.ui.messages import CONTAINMENT, LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
 from sdm_core.regions import DEFAULT_CONTAINMENT
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MAP_HEIGHT = 430
 _PIXELS = (580, 390)
-_DEFAULT_K = 20
 _FLAGS = ("present", "endemic", "protected", "invasive", "observed")
 #: Numbers of the details, in the order of reading.
 _GROUPS = (
@@ -42,7 +41,7 @@ class Reading:
     part: str
 
 
-def header(region: Region) -> tuple[Atlas, int, str, dict[str, float]]:
+def header(region: Region) -> tuple[Atlas, int, str, dict[str, Any]]:
     """Name of the area, atlas, H3 resolution of the cells, rule, and the way back to choosing."""
     title, atlas_column, size_column, rule_column, change = st.columns(
         [2.1, 1.2, 0.85, 1.25, 0.9], vertical_alignment="bottom", gap="small"
@@ -68,7 +67,7 @@ def header(region: Region) -> tuple[Atlas, int, str, dict[str, float]]:
     return atlas, resolution, rule, options
 
 
-def _choose_rule() -> tuple[str, dict[str, float]]:
+def _choose_rule() -> tuple[str, dict[str, Any]]:
     """Rule and its options; which cells are counted is chosen in the same place and kept in the view."""
     rule = state.settle_rule(config.DEFAULT_RULE)
     with st.popover(f"{say('rule_short')}: {RULES[rule]}", icon=":material/rule:", width="stretch"):
@@ -81,7 +80,7 @@ def _choose_rule() -> tuple[str, dict[str, float]]:
             on_change=_rule_chosen,
             help=say("rule_help"),
         )
-        options = _options_of(rule)
+        options = region_rules.options_of(rule)
         st.selectbox(
             say("containment"),
             list(CONTAINMENT),
@@ -97,45 +96,12 @@ def _choose_rule() -> tuple[str, dict[str, float]]:
     return rule, options
 
 
-def _options_of(rule: str) -> dict[str, float]:
-    """The number a rule needs, from its widget; none for rules without one."""
-    value = _number_in_link()
-    if rule == "threshold":
-        t = min(0.99, max(0.01, value if value is not None else config.DEFAULT_THRESHOLD))
-        st.slider(
-            say("threshold"),
-            0.01,
-            0.99,
-            key=state.fill("threshold_picker", t),
-            on_change=state.remember("threshold_picker", "value", lambda v: f"{v:g}"),
-        )
-        return {"t": t}
-    if rule == "top_k":
-        k = int(max(1, value if value is not None else _DEFAULT_K))
-        st.number_input(
-            say("top_k"),
-            1,
-            5000,
-            key=state.fill("top_k_picker", k),
-            on_change=state.remember("top_k_picker", "value"),
-        )
-        return {"k": k}
-    return {}
-
-
 def _rule_chosen() -> None:
     state.notices().clear()
     state.change(rule=st.session_state["rule_picker"], value="")
 
 
-def _number_in_link() -> float | None:
-    try:
-        return float(state.view().value)
-    except ValueError:
-        return None
-
-
-def read(atlas: Atlas, region: Region, rule: str, options: dict[str, float]) -> Reading:
+def read(atlas: Atlas, region: Region, rule: str, options: dict[str, Any]) -> Reading:
     """All numbers of the region; a wait shows what is being done."""
     version = str(atlas.store.version)
     containment = state.settle_containment(DEFAULT_CONTAINMENT)

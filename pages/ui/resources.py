@@ -25,6 +25,7 @@ from sdm_core.errors import FlorascopeError
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
     from sdm_core.indicators import RegionSummary
+    from sdm_core.indicators.rules_compared import RuleComparison
     from sdm_core.regions import Region, Selection
     from sdm_core.registry import Atlas
 
@@ -332,6 +333,23 @@ def region_summary(
         containment=containment,
         **dict(options),
     )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def rules_compared(
+    name: str,
+    version: str,
+    region_hash: str,
+    rule: str,
+    options: tuple[tuple[str, Any], ...],
+    containment: str,
+    _region: Region,
+) -> RuleComparison:
+    """What every rule makes of the cells of a region."""
+    from sdm_core.indicators.rules_compared import compare_rules
+
+    chosen = region_selection(name, version, region_hash, containment, _region)
+    return compare_rules(atlas_of(name, version).store, chosen.rows, chosen.hectares, rule, **dict(options))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

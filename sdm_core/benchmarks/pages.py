@@ -45,7 +45,7 @@ _FIRST_PLACE = "Pyrenees"
 #: Rule of the engine → how the page calls it, and its options there.
 _RULES: dict[str, tuple[str, dict[str, float]]] = {
     "threshold": ("Fixed threshold", {"t": config.DEFAULT_THRESHOLD}),
-    "max_exp": ("Best expected F1 (MaxExp)", {}),
+    "max_exp": ("Best score (MaxExp)", {}),
 }
 #: Places of the map where hexagons are clicked, as shares of its width and height.
 _CLICKS = tuple((x / 100, y / 100) for y in (50, 44, 56, 38, 62) for x in (50, 42, 57, 46, 53, 38))

@@ -52,7 +52,9 @@ class Options(BaseModel):
     )
     t: float | None = Field(None, description="Threshold of the rule threshold.")
     k: float | None = Field(None, description="Species per cell, for top_k and average_k.")
-    score: str | None = Field(None, max_length=20, description="What max_exp maximises: f1 or jaccard.")
+    score: str | None = Field(
+        None, max_length=20, description="What max_exp maximises: f1, jaccard, tss or accuracy."
+    )
     resolution: int | None = Field(
         None,
         ge=0,

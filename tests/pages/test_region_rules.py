@@ -1,0 +1,58 @@
+"""Rules on the Region page: scores and numbers in links, and all rules side by side when asked for."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pages.ui.messages import SCORES
+from sdm_core.assemblages import SCORES as ENGINE_SCORES
+from tests.pages.conftest import link_of, shown_html
+from tests.pages.test_region import MIDDLE, engine_summary, link_to, number
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "value", "options"),
+    [
+        ("average_k", "top_k_picker", 7, {"k": 7}),
+        ("max_exp", "score_picker", "tss", {"score": "tss"}),
+        ("max_exp", "score_picker", "jaccard", {"score": "jaccard"}),
+    ],
+)
+def test_options_of_a_rule_change_gamma_and_the_link(open_page, simulated_atlas, rule, key, value, options):
+    app = open_page("region", region=link_to(MIDDLE), rule=rule)
+    widgets = app.number_input if key == "top_k_picker" else app.selectbox
+    widgets(key=key).set_value(value).run()
+    assert not app.exception
+    assert (link_of(app)["rule"], link_of(app)["value"]) == (rule, str(value))
+    assert number(app, "gamma") == engine_summary(simulated_atlas, rule=rule, **options)["gamma"].shown
+
+
+@pytest.mark.parametrize("value", ["kappa", "nan"])
+def test_a_score_or_number_of_a_link_that_means_nothing_is_the_default(open_page, simulated_atlas, value):
+    app = open_page("region", region=link_to(MIDDLE), rule="max_exp", value=value)
+    assert number(app, "gamma") == engine_summary(simulated_atlas, rule="max_exp")["gamma"].shown
+    app = open_page("region", region=link_to(MIDDLE), rule="threshold", value=value)
+    assert not app.exception
+
+
+def test_every_rule_stands_beside_the_one_in_use_when_asked_for(open_page, simulated_atlas):
+    app = open_page("region", region=link_to(MIDDLE), rule="threshold", value="0.3")
+    assert "rules-table" not in shown_html(app)
+    app.toggle(key="rules_compare").set_value(True).run()
+    assert not app.exception
+    page = shown_html(app)
+    table = page[page.index('data-testid="rules-table"') :]
+    rows = re.findall(r"<tr><td title=.*?</tr>", table)
+    assert len(rows) == 8
+    assert "in use" in rows[0] and "0.3" in rows[0]
+    figures = re.findall(r'fs-num">([^<]*)<', rows[0])
+    summary = engine_summary(simulated_atlas, rule="threshold", t=0.3)
+    assert figures[0] == summary["alpha"].shown
+    assert figures[2] == summary["gamma"].shown
+    assert "the atlas ships none" in table
+
+
+def test_scores_of_the_page_are_those_of_the_engine():
+    assert tuple(SCORES) == ENGINE_SCORES
