@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import json
+import re
 import threading
 import time
 import zipfile
@@ -504,8 +506,12 @@ def test_the_start_page_lists_every_address_and_asks_nothing_of_other_servers(cl
     assert page.headers["content-type"].startswith("text/html")
     for path in client.get("/openapi.json").json()["paths"]:
         assert path in page.text
-    for outside in ("<script", "http://", "https://"):
+    for outside in ("<script", "http://", "https://", "`"):
         assert outside not in page.text
+    links = re.findall(r"<dt>.*?href='([^']+)'", page.text)
+    assert len(links) >= 4
+    for link in links:
+        assert client.get(f"/{html.unescape(link)}").status_code == 200, link
     refused(client.get("/docs"), 404, "nothing at this address")
 
 

@@ -25,6 +25,9 @@ pre{background:var(--soft);border-radius:8px;padding:.8rem 1rem;overflow-x:auto}
 """
 _GEOJSON = '{"type":"Polygon","coordinates":[[[0.4,42.45],[1.2,42.45],[1.2,42.75],[0.4,42.75],[0.4,42.45]]]}'
 
+#: What the example of an address needs to be asked.
+_QUERIES = {"/cells": "?longitude=0.4&latitude=42.8", "/regions": "?place=Pyrenees", "/species": "?q=oak"}
+
 
 def page(document: Mapping[str, Any], atlases: Sequence[str]) -> str:
     """HTML of the start page, from the OpenAPI document and the names of the atlases."""
@@ -42,10 +45,10 @@ def page(document: Mapping[str, Any], atlases: Sequence[str]) -> str:
     )
     where = f"v1/atlases/{quote(atlas)}"
     examples = html.escape(
-        f"curl -s ADDRESS/{where}/species?q=beech\n"
-        f"curl -s ADDRESS/{where}/regions?place=Pyrenees\\&species=10\n"
+        f"curl -s 'ADDRESS/{where}/species?q=beech'\n"
+        f"curl -s 'ADDRESS/{where}/regions?place=Pyrenees&species=10'\n"
         f"curl -s -H 'Content-Type: application/json' -d '{_GEOJSON}' ADDRESS/{where}/regions\n"
-        f"rio info ADDRESS/v1/stac/{atlas}/richness.tif"
+        f"rio info ADDRESS/v1/stac/{atlas}/richness/richness.tif"
     )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
@@ -62,8 +65,9 @@ def _entry(path: str, method: str, operation: Mapping[str, Any], atlas: str) -> 
     shown = html.escape(path)
     example = path.replace("{atlas}", quote(atlas)).lstrip("/")
     if method == "get" and "{" not in example:
+        example += next((query for end, query in _QUERIES.items() if example.endswith(end)), "")
         shown = f"<a href='{html.escape(example)}'>{shown}</a>"
-    text = html.escape(str(operation.get("description") or operation.get("summary") or ""))
+    text = _plain(str(operation.get("description") or operation.get("summary") or ""))
     return f"<dt><span class=method>{method.upper()}</span> <code>{shown}</code></dt><dd>{text}</dd>"
 
 
