@@ -32,6 +32,8 @@ ATLAS_DIRS: tuple[Path, ...] = tuple(
 MAX_MAP_CELLS = 20_000
 #: Largest region file a user may upload, in bytes.
 MAX_UPLOAD_BYTES = 50 * 1024 * 1024
+#: Largest file of a user's records, in bytes: about a million rows.
+MAX_RECORDS_BYTES = 150 * 1024 * 1024
 #: Largest total an uploaded archive may unpack to, in bytes.
 MAX_UNPACKED_BYTES = 300 * 1024 * 1024
 #: Vertices above which a region is simplified (with a note) before it is used.

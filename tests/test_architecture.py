@@ -24,6 +24,7 @@ ORDER = (
     "assemblages diversity",
     "indicators",
     "applicability",
+    "observed",
     "exports",
     "reports",
     "pipeline",

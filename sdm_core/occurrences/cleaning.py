@@ -187,8 +187,9 @@ def clean_years(cleaner: Cleaner, years: tuple[int, int] | None) -> None:
         year = pd.to_numeric(cleaner.table["year"], errors="coerce")
         year = year.where(year == year.round()).astype("Int64")
     elif "date" in cleaner.table:
-        year = pd.to_numeric(cleaner.table["date"].str.extract(r"(?<!\d)(\d{4})(?!\d)")[0], errors="coerce")
-        year = year.astype("Int64")
+        distinct = cleaner.table["date"].drop_duplicates()
+        found = pd.to_numeric(distinct.str.extract(r"(?<!\d)(\d{4})(?!\d)")[0], errors="coerce")
+        year = cleaner.table["date"].map(found.set_axis(distinct)).astype("Int64")
     else:
         return
     first, last = years or (FIRST_YEAR, datetime.date.today().year)

@@ -90,6 +90,18 @@ def read_darwin_core(path: Path, **options: Any) -> Occurrences:
             places (`read_checklist` reads those).
     """
     archive = open_darwin_core(path)
+    rows = occurrence_rows(archive)
+    return occurrences_of_table(
+        rows, archive.path.name, f"Darwin Core archive {archive.path.name}", **options
+    )
+
+
+def occurrence_rows(archive: DarwinCoreArchive) -> pd.DataFrame:
+    """The occurrences of an archive as text, with the places, dates and names that stand with their event.
+
+    Raises:
+        OccurrenceError: for an archive without occurrences.
+    """
     occurrence = archive.table("Occurrence")
     if occurrence is None:
         advice = " (read_checklist reads its names)" if archive.core.kind == "Taxon" else ""
@@ -111,9 +123,7 @@ def read_darwin_core(path: Path, **options: Any) -> Occurrences:
             rows = rows.assign(
                 scientificName=names["scientificName"].reindex(rows["coreid"]).fillna("").to_numpy()
             )
-    return occurrences_of_table(
-        rows, archive.path.name, f"Darwin Core archive {archive.path.name}", **options
-    )
+    return rows
 
 
 def read_checklist(path: Path) -> pd.DataFrame:
