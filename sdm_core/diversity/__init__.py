@@ -5,11 +5,14 @@
 - two communities: Sørensen and Jaccard dissimilarity, each split into turnover and nestedness. The same
   functions give the abundance analogues (Bray–Curtis, Ružička) when they are handed weights;
 - a region (`n_cells, n_species`): alpha, gamma, its lower bound, Whittaker, additive and Jost beta, and
-  Baselga's multi-site dissimilarity.
+  Baselga's multi-site dissimilarity; all pairs of a stated sample of cells by one matrix product; which cells
+  and species make its beta diversity (LCBD, SCBD); the same in coarser cells, weighted by area;
+- observed records or plots (`observed_sample`): rarefaction and extrapolation by size and by coverage.
 
 Logarithms are natural. NaN out means "not defined here" (an empty community); NaN in is refused.
 """
 
+from sdm_core.diversity.coarser import aggregate_cells
 from sdm_core.diversity.community import (
     expected_richness,
     hill,
@@ -22,6 +25,8 @@ from sdm_core.diversity.community import (
     simpson,
     weighted_endemism,
 )
+from sdm_core.diversity.distinctiveness import BetaContributions, beta_contributions
+from sdm_core.diversity.many_pairs import PairSample, PairTables, all_pairs, pair_sample
 from sdm_core.diversity.pairs import (
     jaccard,
     jaccard_nestedness,
@@ -29,6 +34,12 @@ from sdm_core.diversity.pairs import (
     sorensen,
     sorensen_nestedness,
     sorensen_turnover,
+)
+from sdm_core.diversity.rarefaction import (
+    ObservedSample,
+    RarefactionCurve,
+    observed_sample,
+    rarefaction_curve,
 )
 from sdm_core.diversity.region import (
     MultiSiteSample,
@@ -50,10 +61,18 @@ from sdm_core.diversity.region import (
 )
 
 __all__ = [
+    "BetaContributions",
     "MultiSiteSample",
+    "ObservedSample",
+    "PairSample",
+    "PairTables",
+    "RarefactionCurve",
+    "aggregate_cells",
+    "all_pairs",
     "alpha",
     "alpha_jost",
     "beta_additive",
+    "beta_contributions",
     "beta_jost",
     "beta_whittaker",
     "expected_richness",
@@ -72,7 +91,10 @@ __all__ = [
     "multi_site_sorensen",
     "multi_site_sorensen_nestedness",
     "multi_site_sorensen_turnover",
+    "observed_sample",
+    "pair_sample",
     "pielou",
+    "rarefaction_curve",
     "richness",
     "richness_interval",
     "richness_variance",
