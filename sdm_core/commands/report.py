@@ -49,6 +49,14 @@ def add_arguments(subparsers: Any) -> None:
         "are touched) or area_weighted (all that are touched, each with its part inside) (default: centre)",
     )
     parser.add_argument(
+        "--status",
+        action="append",
+        default=[],
+        metavar="FILE.csv",
+        help="status list to add, a Red List for instance; may be given several times (format: "
+        "assets/statuses/README.md)",
+    )
+    parser.add_argument(
         "--formats",
         default=None,
         metavar="LIST",
@@ -71,10 +79,12 @@ def run(args: argparse.Namespace) -> int:
     from sdm_core.errors import ReportError
     from sdm_core.regions import check_containment
     from sdm_core.reports import FORMATS, build_report
+    from sdm_core.statuses import read_statuses
 
     if not str(args.out).strip():
         raise ReportError("--out is empty; give the name of a folder, existing or not.")
     check_containment(args.containment)
+    statuses = [read_statuses(Path(name)) for name in args.status]
     region = read_region_argument(args.region, args.crs)
     if args.name:
         region = region.renamed(args.name)
@@ -93,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         rule=args.rule,
         formats=formats,
         containment=args.containment,
+        statuses=statuses,
         **{name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None},
         on_note=_say,
         on_selection=_say,

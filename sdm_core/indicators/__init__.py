@@ -28,6 +28,7 @@ from sdm_core.indicators.summary import (
 from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, RULE_TEXTS, IndicatorText
 from sdm_core.indicators.threat import (
     CERTAIN_FROM,
+    GONE,
     POSSIBLE_FROM,
     STAR_WEIGHTS,
     most_threatened,
@@ -42,6 +43,7 @@ __all__ = [
     "CERTAIN_FROM",
     "CRITERION_B",
     "CRITERION_B_NOTE",
+    "GONE",
     "GROUP_TEXTS",
     "INDICATOR_TEXTS",
     "NOTES",

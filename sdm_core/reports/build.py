@@ -17,6 +17,7 @@ from sdm_core.errors import ReportError
 from sdm_core.indicators import RegionSummary, rule_options, summarise_region
 from sdm_core.reports import card as cards
 from sdm_core.reports import content, drawings, files, folder, render, text
+from sdm_core.statuses import StatusFile, match_statuses
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def build_report(
     formats: Sequence[str] = FORMATS,
     *,
     containment: str = regions.DEFAULT_CONTAINMENT,
+    statuses: Sequence[StatusFile] = (),
     permalink: str = "",
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -60,10 +62,13 @@ def build_report(
         rule: how probabilities become species sets, one of `indicators.RULES`.
         formats: some of `FORMATS`.
         containment: which cells belong to the region, one of `regions.CONTAINMENT_RULES`.
+        statuses: status lists (`statuses.read_statuses`), for the sections on threatened, protected,
+            invasive and endemic species.
         permalink: web address that opens this region again, shown in the report.
         created: moment shown in the report; now in UTC by default.
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
-        on_selection: is told in one sentence each what was done to the outline and how its cells were chosen.
+        on_selection: is told in one sentence each what was done to the outline, how its cells were chosen,
+            and which taxa of a status list are not in the atlas.
         **options: of the rule, as `summarise_region` takes them.
 
     Returns:
@@ -83,6 +88,7 @@ def build_report(
     chosen = regions.select_cells(
         region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
     )
+    matched = [match_statuses(file, store.species) for file in statuses]
     summary = summarise_region(
         store,
         chosen.rows,
@@ -91,6 +97,7 @@ def build_report(
         notes=chosen.notes,
         hectares=chosen.hectares,
         containment=containment,
+        statuses=matched,
         **options,
     )
     moment = (created or datetime.now(UTC)).replace(microsecond=0)
@@ -102,7 +109,7 @@ def build_report(
         _write_pages(fresh, wanted, facts, on_note)
         written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
     if on_selection is not None:
-        for note in summary.notes:
+        for note in (*summary.notes, *(said for found in matched for said in found.sentences())):
             on_selection(note)
     return [out / name for name in (*written, folder.MANIFEST_NAME)]
 

@@ -6,6 +6,7 @@ them into words, and computes none.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ from sdm_core import config, regions
 from sdm_core.applicability import METHOD, Trust
 from sdm_core.indicators import RegionSummary
 from sdm_core.reports import card as cards
-from sdm_core.reports import text, wording
+from sdm_core.reports import concern, text, wording
 from sdm_core.reports.figures import DrawnFigure
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
 
@@ -29,6 +30,16 @@ LEAST_MEAN_PROBABILITY = 0.05
 N_COUNTRIES = 8
 _CELL_AREA_FIGURES = 2
 _HECTARES_PER_KM2 = 100
+#: Indicators that stand in section 2, or in sections 8 and 9.
+_NOT_DIVERSITY = (
+    "area_km2",
+    "cell_area_km2",
+    "weighted_endemism",
+    "relative_endemism",
+    "range_over_1_percent",
+    "range_over_5_percent",
+    "invasive_share",
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,8 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
     listed = table[table["present"] | (table["mean_probability"] >= LEAST_MEAN_PROBABILITY)]
     endemic_origin = cards.endemic_origin(atlas.card)
     with_flag = flagged(table[table["present"]])
-    all_rows = species_rows(listed, endemic_origin)
+    statuses = concern.status_flags(summary)
+    all_rows = species_rows(listed, endemic_origin, statuses)
     return {
         "place": facts.region.name,
         "atlas_title": atlas.title,
@@ -104,16 +116,17 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "diversity_rows": _diversity_rows(summary),
         "diversity_notes": wording.DIVERSITY_NOTES,
         "species_intro": _species_intro(summary),
-        "species_top": species_rows(table.head(N_TABLE_SPECIES), endemic_origin),
+        "species_top": species_rows(table.head(N_TABLE_SPECIES), endemic_origin, statuses),
         "species_top_caption": f"The {min(N_TABLE_SPECIES, len(table))} species predicted over the largest "
         "area",
-        "species_flagged": species_rows(with_flag.head(N_TABLE_SPECIES), endemic_origin),
+        "species_flagged": species_rows(with_flag.head(N_TABLE_SPECIES), endemic_origin, statuses),
         "species_flagged_caption": _flagged_caption(len(with_flag)),
         "species_all": all_rows,
         "families": families(all_rows),
         "species_note": wording.SPECIES_NOTE,
         "cells_heading": f"Cells (of {text.whole(summary.n_cells)})",
-        "flag_sources": flag_sources(table, summary, endemic_origin),
+        "flag_sources": flag_sources(table, summary, endemic_origin) + concern.list_meanings(summary),
+        "concern": concern.concern_sections(summary, endemic_origin),
         "annex_intro": (
             f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} "
             "in the atlas: those in the set of at least one cell, and those with a mean probability of at "
@@ -162,9 +175,11 @@ def reproduce_command(facts: ReportFacts) -> str:
         if facts.summary.containment == regions.DEFAULT_CONTAINMENT
         else f" --containment {facts.summary.containment}"
     )
+    files = dict.fromkeys(listed.file for listed in facts.summary.status_lists)
+    statuses = "".join(f" --status {shlex.quote(name)}" for name in files)
     return (
         f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
-        f"--rule {facts.summary.rule}{options}{containment}"
+        f"--rule {facts.summary.rule}{options}{containment}{statuses}"
     )
 
 
@@ -224,7 +239,16 @@ def _cover_cards(summary: RegionSummary, trust: Trust) -> list[dict[str, str]]:
 
 
 def _group_card(summary: RegionSummary) -> dict[str, str]:
-    """Endemics where the atlas knows them, else how the region stands in the atlas."""
+    """Threat where a Red List was added, else endemics where known, else the rank in the atlas."""
+    for listed in concern.red_lists(summary):
+        numbers = listed.official
+        if numbers is not None and np.isfinite(numbers.threatened_share):
+            return {
+                "label": f"of assessed species threatened, {listed.listed}",
+                "value": concern.share_text(numbers.threatened_share),
+                "note": f"{concern.share_text(numbers.low)}–{concern.share_text(numbers.high)}, as "
+                f"{text.percent(numbers.unassessed_percent / 100)} are not assessed",
+            }
     endemic = summary.groups.get("endemic")
     if endemic is not None and endemic.unassessed_percent < 100.0:
         return {
@@ -261,6 +285,7 @@ def _sentences(summary: RegionSummary) -> list[str]:
         verb = "is" if len(widest) == 1 else "are"
         said.append(Markup(f"The most widespread of them {verb} {text.listed(widest)}."))
     said.extend(_group_sentences(summary))
+    said.extend(listed.sentence for listed in concern.red_lists(summary)[:2])
     return [sentence for sentence in said if sentence]
 
 
@@ -375,7 +400,7 @@ def _trust_facts(facts: ReportFacts) -> list[dict[str, str]]:
 def _diversity_rows(summary: RegionSummary) -> list[dict[str, str]]:
     rows = []
     for name, indicator in summary.indicators.items():
-        if name in ("area_km2", "cell_area_km2"):
+        if name in _NOT_DIVERSITY:
             continue
         words = indicator.text
         meaning = words.definition

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -14,14 +16,19 @@ from sdm_core.reports import text
 MARKS = {"endemic": "E", "protected": "H", "invasive": "U"}
 
 
-def species_rows(table: pd.DataFrame, endemic_origin: str) -> list[dict[str, Any]]:
+def species_rows(
+    table: pd.DataFrame,
+    endemic_origin: str,
+    statuses: Mapping[int, Sequence[dict[str, str]]] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
     """One dictionary per species: shown texts, values to sort by, and flags.
 
-    `endemic_origin` says who calls a species endemic, as in "AFLIBER v1, atlas of 2026-11-20".
+    `endemic_origin` says who calls a species endemic, as in "AFLIBER v1, atlas of 2026-11-20"; `statuses`
+    holds labels from added lists by species_id (`concern.status_flags`).
     """
     plain = table.astype(object).where(table.notna(), None)
     records: list[dict[Any, Any]] = plain.to_dict("records")
-    return [_row(record, endemic_origin) for record in records]
+    return [_row(record, endemic_origin, statuses.get(record["species_id"], ())) for record in records]
 
 
 def families(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -50,8 +57,8 @@ def _members(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _row(record: dict[str, Any], endemic_origin: str) -> dict[str, Any]:
-    flags = species_flags(record, endemic_origin)
+def _row(record: dict[str, Any], endemic_origin: str, statuses: Sequence[dict[str, str]]) -> dict[str, Any]:
+    flags = [*species_flags(record, endemic_origin), *statuses]
     return {
         "name": record["species"],
         "family": record["family"] or text.NOT_DEFINED,
@@ -66,7 +73,7 @@ def _row(record: dict[str, Any], endemic_origin: str) -> dict[str, Any]:
         "cells_value": str(record["n_cells_present"]),
         "records_value": "-1" if record["records_nearby"] is None else str(record["records_nearby"]),
         "flags": flags,
-        "marks": "".join(MARKS[flag["kind"]] for flag in flags),
+        "marks": " ".join(flag.get("mark") or MARKS[flag["kind"]] for flag in flags),
     }
 
 

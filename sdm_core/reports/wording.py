@@ -10,13 +10,17 @@ from sdm_core.indicators import NOTES, RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text
 
-#: Sections in order, numbered as in the full plan of a region report; 6 to 14 are not written yet.
+#: Sections in order, numbered as in the full plan of a region report; 10 to 14 are not written yet.
 SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s1", "number": "1", "title": "One-page answer"},
     {"id": "s2", "number": "2", "title": "The area"},
     {"id": "s3", "number": "3", "title": "How far to trust this"},
     {"id": "s4", "number": "4", "title": "Diversity"},
     {"id": "s5", "number": "5", "title": "Species list"},
+    {"id": "s6", "number": "6", "title": "Threatened species"},
+    {"id": "s7", "number": "7", "title": "Legally protected species"},
+    {"id": "s8", "number": "8", "title": "Invasive and alien species"},
+    {"id": "s9", "number": "9", "title": "Endemic and range-restricted species"},
     {"id": "s15", "number": "15", "title": "Limits and proper use"},
     {"id": "s16", "number": "16", "title": "Methods"},
     {"id": "s17", "number": "17", "title": "References, licences and data"},
@@ -24,8 +28,8 @@ SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "annex-b", "number": "B", "title": "Annex: files of this report"},
 )
 NOT_IN_THIS_EDITION = (
-    "Not in this edition: threatened species, legal protection in detail, alien species, range shares, "
-    "habitats, structure inside the area, context, change and where to look next (sections 6 to 14)."
+    "Not in this edition: habitats, structure inside the area, context, change and where to look next "
+    "(sections 10 to 14)."
 )
 TRUST = (
     "Read this before the numbers. Predictions come from a model trained on records of where species were "

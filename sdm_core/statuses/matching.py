@@ -44,6 +44,23 @@ class MatchedStatuses:
     unmatched: pd.DataFrame
     notes: tuple[str, ...]
 
+    def sentences(self, n_named: int = 5) -> list[str]:
+        """What was matched, which taxa were not and what they may be, for a terminal or a page."""
+        n_taxa = len(self.file.entries)
+        n_found = n_taxa - len(self.unmatched)
+        said = [f"{self.file.name}: {n_found} of {n_taxa} entries are species of this atlas."]
+        if len(self.unmatched):
+            named = [
+                f"{taxon} (perhaps {suggestions.split('; ')[0]})" if suggestions else str(taxon)
+                for taxon, suggestions in zip(
+                    self.unmatched["taxon"][:n_named], self.unmatched["suggestions"][:n_named], strict=True
+                )
+            ]
+            more = len(self.unmatched) - len(named)
+            rest = f" and {more} more" if more else ""
+            said.append(f"{self.file.name}: not in this atlas: {', '.join(named)}{rest}.")
+        return [*said, *self.notes]
+
     def categories(self, listed: str, region: str, completed: bool = False) -> NDArray[np.object_]:
         """Category of every species (n_species) on one list of the file, "" where it has none.
 
