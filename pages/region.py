@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import frame, region_choose, region_finer, region_read, region_rules, region_take, state
+from pages.ui import (
+    frame,
+    region_choose,
+    region_finer,
+    region_read,
+    region_records,
+    region_rules,
+    region_take,
+    state,
+)
 
 PAGE_FIELDS = ("atlas", "region", "resolution", "containment", "rule", "value")
 
@@ -21,7 +30,8 @@ with frame.friendly_errors():
         atlas, region = region_finer.settle(atlas, region, resolution)
         reading = region_read.read(atlas, region, rule, options)
         region_read.cards(atlas, reading)
-        region_read.map_and_table(atlas, region, reading)
+        observed = region_records.step(atlas, region, reading)
+        region_read.map_and_table(atlas, region, reading, observed)
         region_read.details(atlas, reading)
         region_rules.side_by_side(atlas, region, reading)
         region_take.take_away(atlas, region, reading, PAGE_FIELDS)

@@ -173,7 +173,7 @@ def test_cover_gives_the_shares_of_shannon_and_simpson(simulated_atlas, region, 
     assert found.numbers["simpson"].value == pytest.approx(1 - 0.64 - 0.04, abs=1e-6)
     assert (found.n_plots, found.n_plots_outside) == (2, 1)
     assert "There are only 2 plots inside; with fewer than 5, means say little." in found.warnings
-    assert "1 plots among them" in found.warnings[0]
+    assert "1 plot among them" in found.warnings[0]
 
 
 def test_braun_blanquet_symbols_are_read_at_their_midpoints(simulated_atlas, region, summary):

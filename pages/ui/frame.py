@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import html
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +86,16 @@ def choose_atlas() -> Atlas:
         on_change=state.remember("atlas_picker", "atlas"),
     )
     return resources.open_atlas(name)
+
+
+def card_row(cards: Sequence[tuple[str, str, str, str]], testid: str) -> str:
+    """HTML of a row of cards from (label, value, what stands under it, what the label means)."""
+    body = "".join(
+        f'<div class="fs-card"><h4><span data-tip title="{html.escape(tip)}" tabindex="0">{label}</span></h4>'
+        f'<div class="fs-big">{value}</div><div class="fs-under">{under}</div></div>'
+        for label, value, under, tip in cards
+    )
+    return f'<div class="fs-cards" data-testid="{testid}">{body}</div>'
 
 
 def data_name(atlas: Atlas) -> str:

@@ -205,6 +205,59 @@ ENGLISH: dict[str, str] = {
     "card_unassessed": "endemism of {percent} % not assessed",
     "card_trust": "Trust, A to D",
     "trust_grade": "Grade {grade}: {text}. {method}",
+    # your records
+    "records_step": "Add your records: what was observed here, beside what is predicted",
+    "records_step_with": "Your records: {files}",
+    "records_files": "Records or plots: CSV, GBIF download, Darwin Core archive, GeoPackage, up to 150 MB",
+    "records_hint": (
+        "They stay in this session and are never stored. A table needs species, longitude and latitude; "
+        "plots need a plot column too, and may have covers. Plots and their finds may come as two files."
+    ),
+    "records_crs": "Coordinate system, if not degrees",
+    "records_crs_none": "such as EPSG:25832",
+    "records_scale": "Covers are written",
+    "records_scale_help": "Braun-Blanquet symbols stand for the middle of their class: {table}.",
+    "records_remove": "Remove",
+    "records_reading": "Reading your records …",
+    "records_comparing": "Comparing with the prediction …",
+    "records_measure": "Measure",
+    "records_all": "Observed",
+    "records_in_atlas": "of the atlas’ species",
+    "records_predicted": "Predicted",
+    "records_meaning": "What it says",
+    "records_basis": (
+        "The observed indices weigh {basis}. The predicted ones weigh each species by its predicted area, "
+        "which is not abundance; compare them with the observed ones of the atlas’ species only."
+    ),
+    "records_cleaning": "{left} of {read} records are left after cleaning",
+    "records_unmatched": "{n} observed species are not in this atlas",
+    "records_plots": "{n} plots",
+    "records_only": "Show only",
+    "card_observed": "Species observed",
+    "card_observed_under": "{records} records",
+    "card_agreed": "Predicted and observed",
+    "card_agreed_of": "of {n} in the atlas",
+    "card_agreed_under": "{n} more predicted, not observed",
+    "card_agreed_help": (
+        "Observed species of the atlas that are in the list of the region by the rule. Without complete "
+        "plots, a species that was not observed may still grow here."
+    ),
+    "card_missed": "Missed · unexpected",
+    "card_missed_under": "not in the list · below {percent} % in every cell",
+    "card_missed_help": (
+        "Missed: observed, but not in the list by the rule. Unexpected: of these, those whose probability is "
+        "below {percent} % in every cell of the region; check the record, or the model."
+    ),
+    "card_observed_shannon": "Shannon index, observed",
+    "card_coverage": "How complete the list is",
+    "card_chao": "with those not found yet ≥ {n}",
+    "column_status": (
+        "Your records beside the list: agreed (predicted and observed); missed (observed, not in the list); "
+        "unexpected (missed, and below 5 % in every cell); not in the atlas."
+    ),
+    "column_own_records": "Number of your records inside the outline.",
+    "status_agreed": "agreed",
+    "column_last_year": "Year of your last dated record.",
     "details_area": "Area",
     "details_alpha": "Within cells (α)",
     "details_gamma": "The whole region (γ, β)",
@@ -346,6 +399,26 @@ CONTAINMENT: dict[str, str] = {
     "centre": "With their centre inside",
     "intersect": "All that are touched",
     "area_weighted": "The parts inside",
+}
+
+COVER_SCALES: dict[str, str] = {
+    "": "as the file shows",
+    "percent": "in percent",
+    "braun-blanquet": "in Braun-Blanquet symbols",
+    "presence": "only as presence",
+}
+RECORD_FILTERS: dict[str, str] = {
+    "here": "Observed by you",
+    "missed": "Missed",
+    "unexpected": "Unexpected",
+    "elsewhere": "Not in the atlas",
+    "not_yet": "Predicted, not observed",
+}
+OBSERVED_BASIS: dict[str, str] = {
+    "cover": "from mean covers",
+    "plot frequency": "from frequencies in plots",
+    "records": "from numbers of records",
+    "": "no record inside",
 }
 
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.ui import explore_parts, frame, maps, numbers, region_finer, region_rules, resources, state
+from pages.ui import (
+    explore_parts,
+    frame,
+    maps,
+    numbers,
+    region_finer,
+    region_records,
+    region_rules,
+    resources,
+    state,
+)
 from pages.ui.messages import CONTAINMENT, LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
 from sdm_core.regions import DEFAULT_CONTAINMENT
@@ -17,6 +27,7 @@ from sdm_core.regions import DEFAULT_CONTAINMENT
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
     from sdm_core.indicators import Indicator, RegionSummary
+    from sdm_core.observed import ObservedRegion
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
 
@@ -173,12 +184,7 @@ def cards(atlas: Atlas, reading: Reading) -> None:
             f"{trust.grade_text.capitalize()}. {applicability.METHOD}",
         ),
     ]
-    body = "".join(
-        f'<div class="fs-card"><h4><span data-tip title="{html.escape(tip)}" tabindex="0">{label}</span></h4>'
-        f'<div class="fs-big">{value}</div><div class="fs-under">{under}</div></div>'
-        for label, value, under, tip in shown
-    )
-    st.html(f'<div class="fs-cards" data-testid="cards">{body}</div>')
+    st.html(frame.card_row(shown, "cards"))
 
 
 def _count(groups: dict[str, Any], name: str) -> str:
@@ -197,10 +203,17 @@ def _flags_under(groups: dict[str, Any]) -> str:
 
 
 @st.fragment
-def map_and_table(atlas: Atlas, region: Region, reading: Reading) -> None:
-    """The map of the region beside its species; a row of the table is shown on the map."""
+def map_and_table(
+    atlas: Atlas, region: Region, reading: Reading, observed: ObservedRegion | None = None
+) -> None:
+    """The map of the region beside its species; a row of the table is shown on the map.
+
+    With records of the user, the table says what was observed, and the map shows where.
+    """
     left, right = st.columns([1, 1.15], gap="small")
     table = shown_species(reading.summary.species_table)
+    if observed is not None:
+        table = region_records.with_observed(table, observed)
     with right:
         search, only = st.columns([1, 2.05], vertical_alignment="center")
         text = search.text_input(
@@ -220,6 +233,8 @@ def map_and_table(atlas: Atlas, region: Region, reading: Reading) -> None:
             label_visibility="collapsed",
         )
         found = filtered(table, text or "", tuple(flags or ()))
+        if observed is not None:
+            found = region_records.narrowed(found)
         selection = st.dataframe(
             found.drop(columns=["species_id", "common_genus"]),
             hide_index=True,
@@ -227,16 +242,24 @@ def map_and_table(atlas: Atlas, region: Region, reading: Reading) -> None:
             key="species_rows",
             on_select="rerun",
             selection_mode="single-row",
-            column_config=_columns(),
+            column_config={**_columns(), **(region_records.columns() if observed is not None else {})},
         )
         st.caption(say("rows_shown", n=numbers.number(len(found)), total=numbers.number(len(table))))
     rows = selection.selection.rows if selection else []
     species_id = int(found["species_id"].iloc[rows[0]]) if rows and rows[0] < len(found) else None
+    if species_id is not None and species_id < 0:  # a species the atlas does not have
+        species_id = None
     with left:
-        _region_map(atlas, region, reading, species_id)
+        _region_map(atlas, region, reading, species_id, observed)
 
 
-def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int | None) -> None:
+def _region_map(
+    atlas: Atlas,
+    region: Region,
+    reading: Reading,
+    species_id: int | None,
+    observed: ObservedRegion | None,
+) -> None:
     version = str(atlas.store.version)
     layer = st.segmented_control(
         say("map_shows"),
@@ -261,6 +284,7 @@ def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int 
                 cells.bounds,
                 outline=resources.outline(region.geometry_hash, region),
                 pixels=_PIXELS,
+                observed=None if observed is None else observed.points(species_id),
             ),
             height=MAP_HEIGHT,
             key="region_map",
@@ -272,7 +296,7 @@ def _region_map(atlas: Atlas, region: Region, reading: Reading, species_id: int 
                 name,
                 say("legend_hexagon", area=numbers.number(cells.mean_area_km2)),
                 frame.source_line(atlas),
-                False,
+                observed is not None,
                 italic=species_id is not None,
             )
         )

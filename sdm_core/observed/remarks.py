@@ -7,6 +7,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from sdm_core.indicators.summary import format_number
 from sdm_core.observed.numbers import Basis
 from sdm_core.observed.records import Records
 from sdm_core.regions import Region
@@ -40,38 +41,21 @@ def remarks(
     n_covered: int,
     listed: pd.DataFrame,
 ) -> tuple[str, ...]:
-    """What to know before reading the numbers."""
+    """What to know before reading the numbers, one sentence each."""
+    if inside.empty:
+        return (_nothing_inside(records.table, region),)
     said: list[str] = []
     n_outside = int((~within).sum())
-    if not len(inside):
-        table = records.table
-        swapped = int(
-            inside_outline(region, table["latitude"].to_numpy(), table["longitude"].to_numpy()).sum()
-        )
-        if 2 * swapped > len(table):
-            said.append(
-                f"None of the {len(table):,} records lies inside the region, but {swapped:,} would with "
-                "longitude and latitude exchanged: exchange the two columns."
-            )
-        else:
-            west, east = table["longitude"].min(), table["longitude"].max()
-            south, north = table["latitude"].min(), table["latitude"].max()
-            said.append(
-                f"None of the {len(table):,} records lies inside the region: they lie between longitude "
-                f"{west:.2f} and {east:.2f}, latitude {south:.2f} and {north:.2f}; check the coordinate "
-                "system, or choose an area around them."
-            )
-        return tuple(said)
     if n_outside:
         n_plots_outside = records.n_plots - n_plots
-        plots = f", {n_plots_outside:,} plots among them," if n_plots_outside else ""
+        plots = f", {_counted(n_plots_outside, 'plot')} among them," if n_plots_outside else ""
         said.append(
-            f"{n_outside:,} of {len(records.table):,} records{plots} lie outside the outline and are not "
-            "counted."
+            f"{_shown(n_outside)} of {_counted(len(records.table), 'record')}{plots} lie outside the outline "
+            "and are not counted."
         )
     n_undated = int(inside["year"].isna().sum())
     if n_undated:
-        said.append(f"{n_undated:,} of {len(inside):,} records inside state no year.")
+        said.append(f"{_shown(n_undated)} of {_counted(len(inside), 'record')} inside state no year.")
     if basis == "records":
         said.append(
             "The records are not plots with whole lists: their numbers follow where people went and what "
@@ -79,25 +63,52 @@ def remarks(
             "may still grow here."
         )
     elif n_plots < FEW_PLOTS:
-        said.append(f"There are only {n_plots} plots inside; with fewer than {FEW_PLOTS}, means say little.")
+        said.append(
+            f"There {'is' if n_plots == 1 else 'are'} only {_counted(n_plots, 'plot')} inside; with fewer "
+            f"than {FEW_PLOTS}, means say little."
+        )
     if basis == "cover" and n_covered < n_plots:
         said.append(
-            f"{n_plots - n_covered} of {n_plots} plots state no cover; Shannon and Simpson are from the "
-            f"other {n_covered}."
+            f"{_shown(n_plots - n_covered)} of {_counted(n_plots, 'plot')} state no cover; Shannon and "
+            f"Simpson are from the other {_shown(n_covered)}."
         )
-    width_m = 1000 * float(np.sqrt(region.area_km2))
-    n_vague = int((inside["uncertainty_m"] > width_m).sum())
+    width_km = float(np.sqrt(region.area_km2))
+    n_vague = int((inside["uncertainty_m"] > 1000 * width_km).sum())
     if n_vague:
         said.append(
-            f"{n_vague:,} records inside state an uncertainty larger than the region is wide "
-            f"({width_m / 1000:,.1f} km); they may come from outside."
+            f"{_counted(n_vague, 'record')} inside state an uncertainty larger than the region is wide "
+            f"({format_number(width_km, 1)} km); they may come from outside."
         )
     lost = listed[listed["species_id"] < 0]
     if len(lost):
         n_near = int((lost["suggestion"] != "").sum())
-        hint = f"; for {n_near} there is a suggestion" if n_near else ""
+        hint = f"; for {_shown(n_near)} there is a suggestion" if n_near else ""
         said.append(
-            f"{len(lost)} of {len(listed)} observed species are not in the atlas under the names "
-            f"recorded{hint}."
+            f"{_shown(len(lost))} of {_shown(len(listed))} observed species are not in the atlas under the "
+            f"names recorded{hint}."
         )
     return tuple(said)
+
+
+def _nothing_inside(table: pd.DataFrame, region: Region) -> str:
+    """Why no record lies inside: exchanged coordinates, or another place."""
+    longitude, latitude = table["longitude"].to_numpy(), table["latitude"].to_numpy()
+    swapped = int(inside_outline(region, latitude, longitude).sum())
+    if 2 * swapped > len(table):
+        return (
+            f"None of the {_counted(len(table), 'record')} lies inside the region, but {_shown(swapped)} "
+            "would with longitude and latitude exchanged: exchange the two columns."
+        )
+    return (
+        f"None of the {_counted(len(table), 'record')} lies inside the region: they lie between longitude "
+        f"{longitude.min():.2f} and {longitude.max():.2f}, latitude {latitude.min():.2f} and "
+        f"{latitude.max():.2f}; check the coordinate system, or choose an area around them."
+    )
+
+
+def _shown(count: int) -> str:
+    return format_number(count, 0)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{_shown(count)} {noun}{'' if count == 1 else 's'}"
