@@ -20,7 +20,8 @@ from sdm_core.pipeline.cell_inputs import CellInputs
 from sdm_core.pipeline.configuration import AtlasConfig
 from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import Prepared, data_path
-from sdm_core.prediction import observation_densities, write_atlas, write_manifest
+from sdm_core.pipeline.trust import write_trust
+from sdm_core.prediction import observation_densities, write_atlas
 from sdm_core.prediction.tiling import tiles_of_area
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def build_atlas_from(
         shutil.copyfile(checkpoint_folder / name, folder / name)
     written = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
     write_card(folder, written)
-    write_manifest(folder)
+    write_trust(folder, prepared)  # and the manifest of all files
     return folder
 
 

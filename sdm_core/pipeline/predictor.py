@@ -13,11 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sdm_core import regions, taxa
+from sdm_core.applicability import REFERENCE_FILE, ApplicabilityReference
 from sdm_core.errors import CheckpointMismatchError, CovariateError, StoreMismatchError
 from sdm_core.evaluation import Calibration, PlattCalibration
 from sdm_core.features import FeatureSpec
 from sdm_core.models import Checkpoint, SiteInputs, SpeciesModel, load_model
 from sdm_core.pipeline.cell_inputs import CellInputs
+from sdm_core.pipeline.experience import TRUST_LAYERS, predictor_columns, trust_values
 from sdm_core.pipeline.model_folder import open_covariates, patches_of, read_notes
 from sdm_core.pipeline.windows import CovariateWindows
 from sdm_core.prediction import checksums
@@ -99,8 +101,23 @@ class ModelPredictor:
         if self.covariates.feature_names != tuple(self.checkpoint.model.covariates):
             load_model(folder, covariates=self.covariates.feature_names)  # says where they part
 
-    #: Further layers of one value per cell; none yet.
-    value_names: tuple[str, ...] = ()
+    @cached_property
+    def reference(self) -> ApplicabilityReference | None:
+        """What the model has seen, where it lies beside the model; raises `ApplicabilityError` if damaged."""
+        path = Path(self.spec.folder) / REFERENCE_FILE
+        return ApplicabilityReference.load(path) if path.is_file() else None
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Further layers of one value per cell: how far each prediction is to be trusted, if known."""
+        return () if self.reference is None else TRUST_LAYERS
+
+    def values(self, inputs: SiteInputs) -> dict[str, NDArray[np.float32]]:
+        """Layers of `value_names` at places; nothing where it is not known what the model has seen."""
+        if self.reference is None:
+            return {}
+        columns = {name: number for number, name in enumerate(self.covariates.feature_names)}
+        return trust_values(self.reference, predictor_columns(inputs, columns, self.reference.names))
 
     # -- what it is --------------------------------------------------------------------------------------
 
@@ -125,6 +142,7 @@ class ModelPredictor:
             "places": list(self.cells.places),
             "bounds": list(self.cells.bounds),
             "region": None if self.spec.region is None else checksums.digest_bytes(self.spec.region),
+            **({} if self.reference is None else {"applicability": self.reference.digest}),
         }
 
     def check(self, inputs: Mapping[str, Any]) -> None:
@@ -172,6 +190,7 @@ class ModelPredictor:
             np.sort(chosen),
             table,
             self.inputs,
+            self.value_names,
         )
 
     @cached_property
@@ -199,13 +218,20 @@ class ModelPredictor:
     # -- predicting --------------------------------------------------------------------------------------
 
     def tile(self, tile: int, resolution: int) -> Tile:
-        """Cells of a tile that lie in the study area and have covariates, with their codes."""
+        """Cells of a tile that lie in the study area and have covariates, with their codes and values."""
         cells, lonlat = self.cells.candidates(tile, resolution)
         kept, codes = [], [np.empty((0, len(self.species)), dtype=np.uint8)]
+        values = {name: [np.empty(0, dtype=np.float32)] for name in self.value_names}
         for rows, inputs in self.cells.inputs(lonlat):
             kept.append(cells[rows])
             codes.append(self.codes(inputs))
-        return Tile(np.concatenate([np.empty(0, dtype=np.uint64), *kept]), np.concatenate(codes))
+            for name, part in self.values(inputs).items():
+                values[name].append(part)
+        return Tile(
+            np.concatenate([np.empty(0, dtype=np.uint64), *kept]),
+            np.concatenate(codes),
+            {name: np.concatenate(parts) for name, parts in values.items()},
+        )
 
     def batches(self, tile: int, resolution: int) -> Iterator[SiteInputs]:
         """What the model sees of the cells of a tile, as many at once as `tile` predicts at once."""

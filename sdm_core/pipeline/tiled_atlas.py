@@ -15,6 +15,7 @@ import pandas as pd
 
 from sdm_core import config as paths
 from sdm_core import regions, taxa
+from sdm_core.applicability import REFERENCE_FILE
 from sdm_core.errors import (
     CheckpointMismatchError,
     ConfigurationError,
@@ -111,6 +112,8 @@ def write_beside(
     """
     for name in (WEIGHTS_NAME, METADATA_NAME):
         place.put(name, (source.folder / name).read_bytes())
+    if predictor.reference is not None:
+        place.put(REFERENCE_FILE, (source.folder / REFERENCE_FILE).read_bytes())
     if predictor.spec.region is not None:
         place.put(REGION_FILE, predictor.spec.region)
     for name, content in source.observed.items():

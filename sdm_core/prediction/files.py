@@ -14,6 +14,8 @@ from sdm_core.errors import CorruptStoreError
 SPECIES_FILE = "species.csv"
 OBSERVED_FILE = "observed.parquet"
 OBSERVED_SPECIES_FILE = "observed_species.parquet"
+#: Further values of every cell: see `cell_layers`.
+TRUST_FILE = "trust.parquet"
 
 #: Column types of a species table (see `taxa.species_table`); columns that are absent stay absent.
 SPECIES_DTYPES: dict[str, str] = {

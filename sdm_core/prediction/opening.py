@@ -20,7 +20,13 @@ from sdm_core.errors import CacheNotWritableError, CorruptStoreError
 from sdm_core.prediction import checksums
 from sdm_core.prediction.atlas import CARD_FILE
 from sdm_core.prediction.exchange import EXCHANGE_FILE, read_attributes, unpack
-from sdm_core.prediction.files import OBSERVED_FILE, OBSERVED_SPECIES_FILE, SPECIES_FILE, read_species_table
+from sdm_core.prediction.files import (
+    OBSERVED_FILE,
+    OBSERVED_SPECIES_FILE,
+    SPECIES_FILE,
+    TRUST_FILE,
+    read_species_table,
+)
 from sdm_core.prediction.hot import build_hot
 from sdm_core.prediction.integrity import HOT_FORMAT, STORE_FILE, read_meta
 from sdm_core.prediction.objects import ObjectFolder
@@ -34,8 +40,8 @@ logger = logging.getLogger(__name__)
 _LOCK_SECONDS = 3600
 _KEY_LENGTH = 16
 _VERSIONS_KEPT = 3
-_SIDE_FILES = (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE)
-_COMPANIONS = (CARD_FILE, "MODEL_CARD.md", "model.json", "model.safetensors")
+_SIDE_FILES = (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE, TRUST_FILE)
+_COMPANIONS = (CARD_FILE, "MODEL_CARD.md", "model.json", "model.safetensors", "applicability.npz")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.errors import CorruptStoreError, NoDataInRegionError, UnknownSpeciesError
 from sdm_core.prediction import checksums
+from sdm_core.prediction.cell_layers import CellLayers, cells_digest, read_cell_layers
 from sdm_core.prediction.code import SQUARE_OF_MAX_CODE, decode
 from sdm_core.prediction.content import HECTARES_PER_KM2
 from sdm_core.prediction.derive import parent_cells, parent_starts
@@ -21,16 +22,25 @@ from sdm_core.prediction.files import (
     OBSERVED_FILE,
     OBSERVED_SPECIES_FILE,
     SPECIES_FILE,
+    TRUST_FILE,
     map_array,
     read_species_table,
 )
+from sdm_core.prediction.information import effort_density, expected_information
 from sdm_core.prediction.integrity import STORE_FILE, GuardedFile, guarded, read_meta, read_stamp, write_stamp
 from sdm_core.prediction.sums import PyramidLevel, RegionSums, Totals, add_rows
-from sdm_core.regions import hectare_quantum
+from sdm_core.regions import cells_to_parents, hectare_quantum
 
 logger = logging.getLogger(__name__)
 
 _LAYERS = ("richness", "shannon", "simpson", "sse_richness")
+#: Layers worked out when they are asked for: records per 100 km², and what a visit is worth (0 to 100).
+DERIVED_LAYERS: dict[str, Callable[[Any], NDArray]] = {
+    "effort": effort_density,
+    "information": expected_information,
+}
+#: Codes of an atlas at most, so that they take about a second.
+_MOST_CODES_TO_DERIVE = 500_000_000
 
 
 class PredictionStore:
@@ -55,6 +65,7 @@ class PredictionStore:
         self.whole: PredictionStore | None = None
 
         self._guards: dict[str, GuardedFile] = {}
+        self._derived_values: dict[str, NDArray[np.float32]] = {}
 
     @classmethod
     def open(
@@ -220,8 +231,36 @@ class PredictionStore:
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """Names `layer` knows: diversity layers, then what the atlas was written with."""
-        return (*_LAYERS, *self.meta["cell_values"])
+        """Names `layer` knows: diversity layers, what the atlas was written with, what lies beside it."""
+        own = self.meta["cell_values"]
+        beside = self._layers_beside
+        quantities = () if beside is None else beside.quantities
+        return (*_LAYERS, *own, *(name for name in quantities if name not in own), *self._derived)
+
+    @property
+    def _derived(self) -> tuple[str, ...]:
+        """Layers worked out from codes and records when they are asked for."""
+        if self.observed is None or self.n_cells * self.n_species > _MOST_CODES_TO_DERIVE:
+            return ()
+        return tuple(name for name in DERIVED_LAYERS if name not in self.meta["cell_values"])
+
+    @property
+    def _layers_beside(self) -> CellLayers | None:
+        """Layers beside the archive, or beside that of the atlas of which this holds finer cells."""
+        return self.cell_layers if self.whole is None else self.whole.cell_layers
+
+    @cached_property
+    def cell_layers(self) -> CellLayers | None:
+        """The layers of `trust.parquet`; None without the file, or where it was made for other cells."""
+        if not (self.folder / TRUST_FILE).is_file():
+            return None
+        layers = read_cell_layers(self._checked_path(TRUST_FILE))
+        if layers.cells_digest != cells_digest(np.asarray(self.cells)):
+            logger.warning(
+                "%s of the atlas %s was made for other cells and is not used", TRUST_FILE, self.name
+            )
+            return None
+        return layers
 
     def layer(self, name: str) -> NDArray:
         """One value per cell (n_cells,): richness (Σp), shannon, simpson, sse_richness, or an own layer."""
@@ -229,7 +268,27 @@ class PredictionStore:
             raise ValueError(
                 f"unknown layer {name!r}; the atlas {self.name} has {', '.join(self.layer_names)}"
             )
-        return self._array(name if name in _LAYERS else f"value_{name}")
+        if name in _LAYERS or name in self.meta["cell_values"]:
+            return self._array(name if name in _LAYERS else f"value_{name}")
+        if name in self._derived:
+            if name not in self._derived_values:
+                self._derived_values[name] = DERIVED_LAYERS[name](self).astype(np.float32)
+            return self._derived_values[name]
+        return self.value_beside(name)
+
+    def value_beside(self, name: str) -> NDArray[np.float32]:
+        """One value per cell (n_cells,) of a layer beside the archive; finer cells have that of their parent.
+
+        Raises `ValueError` for an unknown layer.
+        """
+        layers, whole = self._layers_beside, self.whole or self
+        if layers is None or name not in layers.layers:
+            raise ValueError(f"the atlas {self.name} has no layer {name!r} beside it")
+        values = layers.values(name)
+        if whole is self:
+            return values
+        rows = whole.rows_of(cells_to_parents(np.asarray(self.cells), whole.resolution))
+        return np.where(rows >= 0, values[rows], np.float32(np.nan))
 
     @cached_property
     def sse_cut(self) -> NDArray[np.uint16]:

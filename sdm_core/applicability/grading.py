@@ -14,21 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
+from sdm_core.applicability.effort import Effort, observed_effort
 from sdm_core.indicators import RegionSummary, StoreLike
 from sdm_core.indicators.summary import format_number, json_number
-from sdm_core.regions import (
-    EARTH_RADIUS_KM,
-    cell_area_km2,
-    cell_resolutions,
-    cells_to_lonlat,
-    cells_to_parents,
-    unit_vectors,
-)
 
-#: Distance within which records speak for a place, km.
-NEARBY_KM = 25.0
 GRADES = "ABCD"
 
 
@@ -148,32 +138,6 @@ class Criterion:
 
 
 @dataclass(frozen=True)
-class Effort:
-    """What has been recorded in and around a region; all of it unknown where the atlas ships no records.
-
-    Attributes:
-        n_records: records in the coarse cells (H3 resolution 5, about 250 km²) the region touches.
-        n_sites: sites in them, None where not known.
-        area_km2: area of those coarse cells.
-        n_records_around: records in further coarse cells within 25 km of the region's.
-        far_percent: share of the region's area farther than 25 km from any coarse cell with records.
-        n_species: species recorded in the coarser cells (resolution 4, about 1,800 km²) the region touches.
-    """
-
-    n_records: int
-    n_sites: int | None
-    area_km2: float
-    n_records_around: int
-    far_percent: float
-    n_species: int | None
-
-    @property
-    def records_per_100_km2(self) -> float:
-        """Density of records in the coarse cells the region touches."""
-        return 100.0 * self.n_records / self.area_km2
-
-
-@dataclass(frozen=True)
 class Trust:
     """How far to trust a region's numbers.
 
@@ -272,52 +236,6 @@ def _criterion(name: str, value: float, species_words: str) -> Criterion:
         else text.sentence.format(value=format_number(value, text.digits), species=species_words)
     )
     return Criterion(name, value, grade_of(name, value), sentence)
-
-
-def observed_effort(
-    store: StoreLike, rows: NDArray[np.int64], hectares: NDArray | None = None
-) -> Effort | None:
-    """What has been recorded in and around the cells; None where the atlas ships no records.
-
-    Distances are between centres of coarse cells, so "within 25 km" is right to about ten kilometres.
-
-    Args:
-        store: predictions of an atlas, with `observed` (coarse cell, n_records, n_sites).
-        rows: rows of its cells inside the region, ascending.
-        hectares: area each row counts with; by default its whole area.
-    """
-    observed = store.observed
-    if observed is None or not len(observed):
-        return None
-    recorded = observed["cell"].to_numpy(np.uint64)
-    n_records = observed["n_records"].to_numpy(np.int64)
-    resolution = int(cell_resolutions(recorded[:1])[0])
-    parents, parent_of = np.unique(
-        cells_to_parents(np.asarray(store.cells)[rows], min(resolution, store.resolution)),
-        return_inverse=True,
-    )
-    inside = np.isin(recorded, parents)
-    points, region_points = unit_vectors(cells_to_lonlat(recorded)), unit_vectors(cells_to_lonlat(parents))
-    # chord of an arc of 25 km on the unit sphere
-    reach = 2 * math.sin(NEARBY_KM / EARTH_RADIUS_KM / 2)
-    has_records = n_records > 0
-    far = np.isinf(cKDTree(points[has_records]).query(region_points, distance_upper_bound=reach)[0])
-    around = ~inside & np.isfinite(cKDTree(region_points).query(points, distance_upper_bound=reach)[0])
-    weights = np.asarray(store.area_ha)[rows] if hectares is None else hectares
-    species_seen = None
-    by_species = getattr(store, "observed_by_species", None)
-    if by_species is not None and len(by_species):
-        cells = by_species["cell"].to_numpy(np.uint64)
-        coarser = np.unique(cells_to_parents(parents, int(cell_resolutions(cells[:1])[0])))
-        species_seen = int(by_species.loc[np.isin(cells, coarser), "species_id"].nunique())
-    return Effort(
-        n_records=int(n_records[inside].sum()),
-        n_sites=int(observed.loc[inside, "n_sites"].sum()) if "n_sites" in observed else None,
-        area_km2=float(cell_area_km2(parents).sum()),
-        n_records_around=int(n_records[around].sum()),
-        far_percent=float(100.0 * weights[far[parent_of]].sum() / weights.sum()),
-        n_species=species_seen,
-    )
 
 
 def model_skill(

@@ -1,0 +1,70 @@
+"""How far to trust predictions: area of applicability, MESS, sampling effort, grades, where to look next."""
+
+from sdm_core.applicability.dissimilarity import (
+    mean_distance,
+    nearest_distances,
+    outlier_removed_maximum,
+    training_dissimilarity,
+)
+from sdm_core.applicability.effort import (
+    NEARBY_KM,
+    Effort,
+    observed_effort,
+)
+from sdm_core.applicability.grading import (
+    CRITERIA,
+    GRADE_TEXTS,
+    GRADES,
+    METHOD,
+    Criterion,
+    CriterionText,
+    Trust,
+    assess_trust,
+    grade_of,
+    model_skill,
+)
+from sdm_core.applicability.mess import mess, mess_by_variable
+from sdm_core.applicability.next_places import NextCell, NextPlaces, next_places
+from sdm_core.applicability.reference import REFERENCE_FILE, ApplicabilityError, ApplicabilityReference
+from sdm_core.applicability.spread import ensemble_spread
+from sdm_core.prediction.information import (
+    effort_density,
+    effort_gap,
+    expected_information,
+    median_density,
+    open_questions,
+)
+
+__all__ = [
+    "CRITERIA",
+    "GRADES",
+    "GRADE_TEXTS",
+    "METHOD",
+    "NEARBY_KM",
+    "REFERENCE_FILE",
+    "ApplicabilityError",
+    "ApplicabilityReference",
+    "Criterion",
+    "CriterionText",
+    "Effort",
+    "NextCell",
+    "NextPlaces",
+    "Trust",
+    "assess_trust",
+    "effort_density",
+    "effort_gap",
+    "ensemble_spread",
+    "expected_information",
+    "grade_of",
+    "mean_distance",
+    "median_density",
+    "mess",
+    "mess_by_variable",
+    "model_skill",
+    "nearest_distances",
+    "next_places",
+    "observed_effort",
+    "open_questions",
+    "outlier_removed_maximum",
+    "training_dissimilarity",
+]
