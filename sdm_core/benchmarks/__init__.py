@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from sdm_core.benchmarks.covariates_speed import covariate_sampling
+from sdm_core.benchmarks.diversity_speed import all_pairs, max_exp_sets, shannon_index
 from sdm_core.benchmarks.pages import page_timings
 from sdm_core.benchmarks.patches import patch_loading
 from sdm_core.benchmarks.queries import store_queries
@@ -27,6 +28,9 @@ SPEED: dict[str, Callable[[], Iterable[Comparison | Timing]]] = {
     "area-weighting": area_weighted_hectares,
     "covariate-sampling": covariate_sampling,
     "patch-loading": patch_loading,
+    "shannon": shannon_index,
+    "all-pairs": all_pairs,
+    "max-exp": max_exp_sets,
     "sinr-step": sinr_steps,
     "sinr-inference": sinr_inference,
     "pages": page_timings,

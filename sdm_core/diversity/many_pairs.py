@@ -16,7 +16,7 @@ Family = Literal["sorensen", "jaccard"]
 
 #: Cells beyond which all pairs are refused: 50 million pairs in three tables are 1.2 GB.
 MOST_CELLS = 10_000
-_ROWS_AT_ONCE = 512
+_ROWS_AT_ONCE = 256
 #: Values of the comparison of weights worked on at once.
 _CHUNK_VALUES = 1 << 21
 
@@ -72,11 +72,19 @@ def all_pairs(values: ArrayLike, family: Family = "sorensen") -> PairTables:
     table = region_table(values, "values")
     _check(len(table), family)
     n = len(table)
-    tables = PairTables(np.empty((n, n)), np.empty((n, n)), np.empty((n, n)), family)
-    for rows, shared, lesser, greater in _components(table):
-        found = _parts(shared, lesser, greater, family)
-        tables.total[rows], tables.turnover[rows], tables.nestedness[rows] = found
-    return tables
+    total, turnover = np.empty((n, n)), np.empty((n, n))
+    for rows, columns, shared, lesser_amount, both_amounts in _shared(table):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if family == "sorensen":
+                whole, replaced = 2.0 * shared / both_amounts, shared / lesser_amount
+            else:
+                whole, replaced = shared / (both_amounts - shared), shared / (2.0 * lesser_amount - shared)
+        for out, similar in ((total, whole), (turnover, replaced)):
+            np.subtract(1.0, similar, out=similar)
+            np.maximum(similar, 0.0, out=similar)  # never below 0 by rounding; NaN stays
+            out[rows, columns] = similar
+            out[columns, rows] = similar.T
+    return PairTables(total, turnover, total - turnover, family)
 
 
 def pair_sample(
@@ -136,30 +144,18 @@ def _check(n_cells: int, family: str) -> None:
         )
 
 
-def _components(
-    table: NDArray[np.generic],
-) -> Iterator[tuple[slice, Floats, Floats, Floats]]:
-    """Shared amount, lesser and greater unique amount of some rows with all rows."""
+def _shared(table: NDArray[np.generic]) -> Iterator[tuple[slice, slice, Floats, Floats, Floats]]:
+    """Shared amount, lesser amount of the two cells and sum of both, for blocks of the upper triangle."""
     is_sets = table.dtype.kind == "b" or bool(np.all((table == 0) | (table == 1)))
     # counts of species are exact in single precision up to 2^24
     weights = presences(table, "values").astype(np.float32) if is_sets else checked_weights(table, "values")
     amounts = weights.sum(axis=1, dtype=np.float64)
     step = _ROWS_AT_ONCE if is_sets else max(1, _CHUNK_VALUES // max(1, table.size))
     for start in range(0, len(table), step):
-        rows = slice(start, min(start + step, len(table)))
+        rows, columns = slice(start, min(start + step, len(table))), slice(start, len(table))
         if is_sets:
-            shared = (weights[rows] @ weights.T).astype(np.float64)
+            shared = (weights[rows] @ weights[columns].T).astype(np.float64)
         else:
-            shared = np.minimum(weights[rows, None], weights[None]).sum(axis=-1)
-        unique, unique_other = amounts[rows, None] - shared, amounts[None] - shared
-        lesser = np.maximum(np.minimum(unique, unique_other), 0.0)  # never below 0 by rounding
-        yield rows, shared, lesser, np.maximum(np.maximum(unique, unique_other), 0.0)
-
-
-def _parts(shared: Floats, lesser: Floats, greater: Floats, family: Family) -> tuple[Floats, Floats, Floats]:
-    twice = 2.0 if family == "sorensen" else 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = (lesser + greater) / (twice * shared + lesser + greater)
-        replaced = lesser if family == "sorensen" else 2.0 * lesser
-        turnover = replaced / (shared + replaced)
-    return total, turnover, total - turnover
+            shared = np.minimum(weights[rows, None], weights[None, columns]).sum(axis=-1)
+        one, other = amounts[rows, None], amounts[None, columns]
+        yield rows, columns, shared, np.minimum(one, other), one + other
