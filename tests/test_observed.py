@@ -24,7 +24,7 @@ from sdm_core.observed import (
     observe_region,
     read_records,
 )
-from sdm_core.observed.accumulation import chao_richness, rarefied_richness, sample_coverage
+from sdm_core.observed.accumulation import accumulation_numbers
 
 BOX = [[0.4, 42.45], [1.2, 42.45], [1.2, 42.75], [0.4, 42.75], [0.4, 42.45]]
 #: Two plots inside BOX, one outside; covers in percent.
@@ -209,15 +209,19 @@ def test_species_of_the_atlas_are_weighed_apart_for_the_comparison(simulated_atl
 
 
 def test_coverage_chao_and_rarefaction_of_known_counts():
-    # Five individuals of four species, 2, 1, 1, 1: f1 = 3, f2 = 1. By hand: coverage 1 - 3/5 * 12/14;
-    # Chao1 4 + 4/5 * 9/2; two individuals: 4 - sum of C(5 - n, 2) / C(5, 2) = 4 - (3 + 6 + 6 + 6) / 10.
-    counts = np.array([2.0, 1, 1, 1])
-    assert sample_coverage(counts, 5) == pytest.approx(1 - 0.6 * 12 / 14)
-    assert chao_richness(counts, 5) == pytest.approx(4 + 0.8 * 4.5)
-    assert rarefied_richness(counts, 5, 2) == pytest.approx(4 - 2.1)
-    assert rarefied_richness(counts, 5, 5) == pytest.approx(4)
-    assert sample_coverage(np.array([3.0, 2]), 5) == 1
-    assert chao_richness(np.array([1.0, 1]), 2) == pytest.approx(2.5)
+    # Sixty records of five species, 56, 1, 1, 1, 1: f1 = 4, f2 = 0. By hand: coverage 1 - 4/60 * 177/179,
+    # Chao1 5 + 59/60 * 4 * 3 / 2; fifty of the sixty records hold each single with 5/6.
+    numbers = {number.name: number for number in accumulation_numbers(np.array([56, 1, 1, 1, 1]), 0)}
+    assert numbers["coverage"].value == pytest.approx(100 * (1 - 4 / 60 * 177 / 179))
+    assert numbers["chao"].value == pytest.approx(5 + 59 / 60 * 6)
+    assert numbers["rarefied"].label == "Species in 50 records, rarefied"
+    assert numbers["rarefied"].value == pytest.approx(1 + 4 * 5 / 6)
+    assert numbers["rarefied"].low < numbers["rarefied"].value < numbers["rarefied"].high
+    assert 5 < numbers["extrapolated"].value < numbers["chao"].value
+    # Twelve plots, species in 12, 6 and 1 of them: ten of twelve hold the last with 10/12.
+    plots = {number.name: number for number in accumulation_numbers(np.array([12, 6, 1]), 12)}
+    assert plots["rarefied"].label == "Species in 10 plots, rarefied"
+    assert plots["rarefied"].value == pytest.approx(2 + 10 / 12)
 
 
 # -- names ------------------------------------------------------------------------------------------------

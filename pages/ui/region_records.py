@@ -191,7 +191,7 @@ def _cards(observed: ObservedRegion) -> None:
     agreed = observed.count(room.AGREED)
     rarefied, chao = found.get("rarefied"), found.get("chao")
     complete = [
-        f"{rarefied.label.split(',')[0].lower()}: {rarefied.shown}" if rarefied else "",
+        f"{rarefied.label.split(',')[0].lower()}: {numbers.number(rarefied.value)}" if rarefied else "",
         say("card_chao", n=chao.shown) if chao else "",
     ]
     shown = [

@@ -57,14 +57,21 @@ class Records:
         table: one row per record, columns `RECORD_COLUMNS`: `plot` names the plot whose whole list was
             written down (missing for single records), `cover` is in percent.
         account: what each file held and what each rule of cleaning removed: `ACCOUNT_COLUMNS`.
-        title: names of the files.
+        files: their names.
+        options: how they were read, as options of the report command: (name, value).
         fingerprint: hash of the files and of how they were read.
     """
 
     table: pd.DataFrame = field(repr=False)
     account: pd.DataFrame = field(repr=False)
-    title: str
+    files: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
     fingerprint: str
+
+    @property
+    def title(self) -> str:
+        """Names of the files in one text."""
+        return ", ".join(self.files)
 
     @property
     def n_records(self) -> int:
@@ -173,7 +180,8 @@ def read_records(
     return Records(
         pd.concat([_columns(part) for part in parts], ignore_index=True),
         _account(parts, tables),
-        ", ".join(names),
+        tuple(names),
+        tuple((name, value) for name, value in (("records-crs", crs), ("cover-scale", cover_scale)) if value),
         digest.hexdigest(),
     )
 

@@ -62,7 +62,7 @@ class ObservedRegion:
     """Records of a region beside its prediction.
 
     Attributes:
-        title: names of the files.
+        files: their names; options: how the report command is told to read them, as (name, value).
         n_read: records in the files, before cleaning.
         n_records: records inside the outline.
         n_outside: cleaned records outside of it.
@@ -79,7 +79,8 @@ class ObservedRegion:
         inside: the records inside: species_id (-1 without a match), name, longitude, latitude.
     """
 
-    title: str
+    files: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
     n_read: int
     n_records: int
     n_outside: int
@@ -130,7 +131,7 @@ class ObservedRegion:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: counts, numbers with definitions, species, warnings."""
         return {
-            "files": self.title,
+            "files": list(self.files),
             "records_read": self.n_read,
             "records_inside": self.n_records,
             "records_outside": self.n_outside,
@@ -189,7 +190,8 @@ def observe_region(
     in_atlas = _first_of(matches)["species_id"].to_numpy() >= 0
     numbers = _numbers(inside, in_plots, weights, in_atlas, n_plots)
     return ObservedRegion(
-        title=records.title,
+        files=records.files,
+        options=records.options,
         n_read=records.n_read,
         n_records=len(inside),
         n_outside=int((~within).sum()),
@@ -298,9 +300,9 @@ def _numbers(
     ]
     if len(inside):
         if n_plots:
-            counts = plot_frequencies(in_plots, len(in_atlas))
+            counts = plot_frequencies(in_plots, len(in_atlas)).astype(np.int64)
         else:
-            counts = np.bincount(inside["code"], minlength=len(in_atlas)).astype(np.float64)
+            counts = np.bincount(inside["code"], minlength=len(in_atlas))
         found += accumulation_numbers(counts, n_plots)
     mean = plot_richness(in_plots)
     found += [mean] if mean is not None else []
