@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from sdm_core import applicability, regions
+from sdm_core.api.tiles import Paint, TileAddress, TileArtist, layer_of
+from sdm_core.api.tiles.layers import UNDEFINED
 from sdm_core.applicability import ApplicabilityError, ApplicabilityReference
 from sdm_core.benchmarks.faults.study import write_study
+from sdm_core.colours import Scale
 from sdm_core.errors import CorruptStoreError
 from sdm_core.pipeline.predictor import ModelSpec
 from sdm_core.pipeline.trust import member_spread
@@ -298,6 +303,24 @@ def test_a_damaged_file_of_layers_is_named(tmp_path: Path):
     (tmp_path / TRUST_FILE).write_bytes(b"PAR1 nothing")
     with pytest.raises(CorruptStoreError, match=r"trust\.parquet cannot be read as the trust layers"):
         read_cell_layers(tmp_path / TRUST_FILE)
+
+
+def test_map_tiles_hatch_what_lies_outside_only_when_asked(atlas_folder: Path):
+    store = PredictionStore.open(atlas_folder)
+    layer, tile = layer_of(store, "richness"), TileAddress(8, 128, 94, 256)
+    artist, scale = TileArtist(50_000_000), Scale("richness", 0.0, 20.0, 0.0)
+    plain, masked = (
+        np.asarray(Image.open(BytesIO(artist.draw(store, layer, Paint("viridis", scale, mask=mask), tile))))
+        for mask in (False, True)
+    )
+    rows = np.repeat(*(lambda found: (found.places, found.lengths))(artist._pixel_rows(store, tile, 6)))
+    picture = rows.reshape(256, 256)
+    outside = (store.layer("applicability")[picture] == 0) & (picture >= 0)
+    assert 1000 < outside.sum() < 64_000
+    changed = plain != masked
+    assert not changed[~outside].any()
+    assert 0.6 < changed[outside].mean() < 0.9
+    assert (masked[changed] == UNDEFINED).all()
 
 
 # Tiles -----------------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ def legend(layer: Layer, paint: Paint) -> dict[str, Any]:
         )
     _, zero, below, undefined = INKS[paint.theme]
     other = {"no prediction": "#00000000", "not defined": _hex(undefined)}
+    if paint.mask:
+        other["outside the area of applicability (hatched)"] = _hex(undefined)
     if scale.cutoff > 0:
         other |= {"zero": _hex(zero), f"below {label_of(layer, scale.cutoff)}": _hex(below)}
     return {

@@ -40,6 +40,28 @@ LAYER_TEXTS: Mapping[str, tuple[str, str, str]] = {
         "Number of species in the set that the rule sse makes of the probabilities.",
     ),
     "applicability": ("Area of applicability", "1", "1 inside the area of applicability, 0 outside."),
+    "dissimilarity": (
+        "Dissimilarity index",
+        "1",
+        "Distance to the nearest training site in the space of the predictors, by the mean distance between "
+        "training sites (Meyer & Pebesma 2021).",
+    ),
+    "mess": (
+        "MESS",
+        "%",
+        "Lowest similarity of any predictor to the training sites; below 0 outside (Elith et al. 2010).",
+    ),
+    "spread": (
+        "Spread of the ensemble",
+        "1",
+        "Standard deviation between members, summed over species, as a share of expected richness.",
+    ),
+    "effort": ("Sampling effort", "records per 100 km2", "Records in the coarse cell around the cell."),
+    "information": (
+        "Expected information of a visit",
+        "1",
+        "Uncertainty of the species list times the gap in records, 0 to 100.",
+    ),
 }
 
 

@@ -45,6 +45,9 @@ class Look(BaseModel):
     max: float | None = Field(None, description="Value of the last colour.")
     cutoff: float | None = Field(None, ge=0, description="Values below it are pale; 0 for none.")
     theme: Theme = Field("light", description="Ground the tile lies on: decides the pale ink.")
+    mask: bool = Field(
+        False, description="Hatch cells outside the model's area of applicability, where the atlas knows it."
+    )
     v: str | None = Field(
         None, max_length=64, description="Version of the atlas: lets the tile be kept for good."
     )
@@ -67,7 +70,10 @@ def router(context: ApiContext) -> APIRouter:
     def painted(atlas: Atlas, name: str, look: Look) -> tuple[Layer, Paint]:
         layer = layer_of(atlas.store, name)
         default = context.artist.default_scale(atlas.store, layer)
-        return layer, paint_of(layer, default, look.cmap, look.min, look.max, look.cutoff, look.theme)
+        paint = paint_of(
+            layer, default, look.cmap, look.min, look.max, look.cutoff, look.theme, mask=look.mask
+        )
+        return layer, paint
 
     async def tile(
         request: Request, atlas_name: str, name: str, address: TileAddress, look: Look

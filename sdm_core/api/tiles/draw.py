@@ -18,12 +18,14 @@ from sdm_core.api.tiles.grid import (
     pixel_rows,
 )
 from sdm_core.api.tiles.images import palette_png
-from sdm_core.api.tiles.layers import NO_CELL, Layer, Paint, palette_of
+from sdm_core.api.tiles.layers import NO_CELL, UNDEFINED, Layer, Paint, palette_of
 from sdm_core.colours import Scale
-from sdm_core.prediction import PredictionStore
+from sdm_core.prediction import APPLICABILITY_LAYER, PredictionStore
 
 #: Pixels along the edge of a tile.
 TILE_PIXELS = 256
+#: Pixels from one stripe of a hatching to the next, a divisor of `TILE_PIXELS`, and of a stripe.
+_HATCH_PERIOD, _HATCH_WIDTH = 8, 6
 #: Finest zoom; a pixel is then 15 cm wide.
 MAX_ZOOM = 20
 
@@ -53,6 +55,10 @@ class TileArtist:
             inks = paint.inks_of_values(self._values(store, layer, resolution)[rows.places])
         inks[rows.places < 0] = NO_CELL
         picture = np.repeat(inks, rows.lengths).reshape(tile.pixels, tile.pixels)
+        if paint.mask and APPLICABILITY_LAYER in store.layer_names:
+            outside = self._outside(store, resolution)[rows.places] & (rows.places >= 0)
+            there = np.repeat(outside, rows.lengths).reshape(picture.shape)
+            picture = np.where(there & hatching(tile.pixels), UNDEFINED, picture)
         return palette_png(picture, paint.palette())
 
     def reaches(self, store: PredictionStore, tile: TileAddress) -> bool:
@@ -98,6 +104,18 @@ class TileArtist:
         )
         return cells
 
+    def _outside(self, store: PredictionStore, resolution: int) -> NDArray[np.bool_]:
+        """Whether most of each cell of `_cells` lies outside the area of applicability (or unknown)."""
+
+        def find() -> NDArray[np.bool_]:
+            inside = np.nan_to_num(np.asarray(store.layer(APPLICABILITY_LAYER), dtype=np.float64))
+            return np.asarray(store.aggregate(inside, resolution)[1] < 0.5)
+
+        outside: NDArray[np.bool_] = self.cache.get(
+            ("outside", store.version, resolution), find, lambda made: made.nbytes
+        )
+        return outside
+
     def _values(self, store: PredictionStore, layer: Layer, resolution: int) -> NDArray[np.floating]:
         """One value per cell of `_cells`: means weighted by area where those are parents."""
         if resolution == store.resolution:
@@ -108,6 +126,15 @@ class TileArtist:
             lambda made: made.nbytes,
         )
         return values
+
+
+@lru_cache(maxsize=4)
+def hatching(pixels: int) -> NDArray[np.bool_]:
+    """Where slanted stripes lie on a tile (pixels, pixels); they go on across its edges."""
+    along = np.arange(pixels)
+    stripes = (along[:, None] + along[None, :]) % _HATCH_PERIOD < _HATCH_WIDTH
+    stripes.setflags(write=False)
+    return stripes
 
 
 @lru_cache(maxsize=4)

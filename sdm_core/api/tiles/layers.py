@@ -33,6 +33,11 @@ _TEXTS = {
     "shannon": ("Shannon", "Shannon index H′ (nats)"),
     "simpson": ("Simpson", "Gini–Simpson index 1 − D"),
     "applicability": ("Area of applicability", "1 inside, 0 outside what the model has learned from"),
+    "dissimilarity": ("Dissimilarity index", "distance to the nearest training site, in mean distances"),
+    "mess": ("MESS", "lowest similarity of any predictor, %; below 0 outside its range"),
+    "spread": ("Spread of the ensemble", "standard deviation as a share of expected richness"),
+    "effort": ("Sampling effort", "records per 100 km² around the cell"),
+    "information": ("Where to look next", "expected information of a visit, 0 to 100"),
 }
 _SPECIES_UNIT = "probability of presence"
 _SPECIES_LAYER = re.compile(r"species/(\d{1,9})")
@@ -96,11 +101,12 @@ def layer_of(store: PredictionStore, name: str) -> Layer:
 
 @dataclass(frozen=True)
 class Paint:
-    """How values become colours: ramp, scale, and the inks of the theme."""
+    """How values become colours: ramp, scale, the inks of the theme, whether doubtful cells are hatched."""
 
     ramp: str
     scale: Scale
     theme: Theme = "light"
+    mask: bool = False
 
     def inks_of_values(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Palette place of each value, uint8, same shape; NaN is `UNDEFINED`."""
@@ -142,6 +148,7 @@ def paint_of(
     high: float | None = None,
     cutoff: float | None = None,
     theme: Theme = "light",
+    mask: bool = False,
 ) -> Paint:
     """The paint asked for, with the layer's own ramp and scale where nothing is.
 
@@ -160,4 +167,4 @@ def paint_of(
         raise RuleError("min, max and cutoff must be plain numbers, such as min=0&max=0.5.")
     if scale.high <= scale.low:
         raise RuleError(f"max is {scale.high:g} and min is {scale.low:g}; max must be the larger one.")
-    return Paint(ramp or ramp_of(layer.quantity), scale, theme)
+    return Paint(ramp or ramp_of(layer.quantity), scale, theme, mask)
