@@ -11,6 +11,7 @@ from pages.ui import (
     region_read,
     region_records,
     region_rules,
+    region_statuses,
     region_take,
     state,
 )
@@ -32,6 +33,7 @@ with frame.friendly_errors():
         region_read.cards(atlas, reading)
         observed = region_records.step(atlas, region, reading)
         region_read.map_and_table(atlas, region, reading, observed)
+        region_statuses.section(atlas, reading)
         region_read.details(atlas, reading)
         region_rules.side_by_side(atlas, region, reading)
         region_take.take_away(atlas, region, reading, PAGE_FIELDS)

@@ -268,6 +268,16 @@ def test_list_of_which_no_taxon_is_in_the_atlas_says_so_and_counts_nothing(store
     assert found.sentence.startswith("No species expected here is assessed LC to CR")
 
 
+def test_lists_can_be_added_to_a_summary_that_was_made_without_them(store, rows, matched, summary):
+    plain = indicators.summarise_region(store, rows)
+    added = indicators.with_statuses(plain, store, rows, store.area_ha[rows], [matched])
+    pd.testing.assert_frame_equal(added.species_table, summary.species_table)
+    assert added.to_dict() == summary.to_dict()
+    assert plain.status_lists == () and (plain.species_table["statuses"] == "").all()
+    again = indicators.with_statuses(added, store, rows, store.area_ha[rows], [])
+    assert again.to_dict() == plain.to_dict()
+
+
 def test_without_a_list_nothing_else_changes(store, rows, summary):
     plain = indicators.summarise_region(store, rows)
     assert plain.status_lists == ()

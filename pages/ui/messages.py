@@ -61,6 +61,13 @@ ENGLISH: dict[str, str] = {
     "full_scale_help": "Off: the ramp ends at the highest value drawn here, as the legend says.",
     "legend_cutoff": "below {value}",
     "legend_missing": "no prediction",
+    "mask": "Grey out the unknown",
+    "mask_help": (
+        "Greys the cells outside the model's area of applicability: their climate, terrain, land cover or "
+        "position is unlike that of every place it has learned from, so that nobody knows how wrong it is there."
+    ),
+    "legend_outside": "outside the model's experience",
+    "tooltip_outside": "outside the model's experience",
     "legend_observed": "records observed",
     "legend_hexagon": "hexagon ≈ {area} km²",
     "legend_cell": "cell ≈ {area} km²",
@@ -103,6 +110,20 @@ ENGLISH: dict[str, str] = {
         "Gini–Simpson index (1 − Σq²) of the predicted shares of species in {grain} around a place: it "
         "measures evenness of predicted occurrence, and saturates near 1 in rich cells."
     ),
+    "about_information": (
+        "What a visit may teach, from 0 to 100: the uncertainty of the list of {n_species} species (Σ p (1 − p), "
+        "as a share of the largest it could be) times the gap in records, h / (h + e), e being the records per "
+        "100 km² around the cell and h their median. How easily a place is reached is not counted."
+    ),
+    "about_effort": (
+        "Records the model learned from per 100 km², in the coarse cell of about 250 km² around each cell; "
+        "where there are few, a missing species says little. Source: {source}."
+    ),
+    "about_dissimilarity": (
+        "Distance to the most similar training site in the space of the model's predictors, in units of the "
+        "mean distance between training sites (Meyer & Pebesma 2021); {limit}."
+    ),
+    "about_dissimilarity_limit": "above {threshold} the model has no experience",
     "grain_unknown": "a hexagon",
     "coarse_note": (
         "The map shows every cell; the pointer, the table and its file give area-weighted means of "
@@ -185,6 +206,7 @@ ENGLISH: dict[str, str] = {
     "only_protected": "Protected",
     "only_invasive": "Invasive",
     "only_observed": "Recorded",
+    "only_status": "On your lists",
     "rows_shown": "{n} of {total} species. Select a row to see its map.",
     "column_mean": "Area-weighted mean probability over the cells of the region.",
     "column_max": "Highest probability in any cell of the region.",
@@ -263,6 +285,39 @@ ENGLISH: dict[str, str] = {
     "details_gamma": "The whole region (γ, β)",
     "details_diversity": "Diversity of the region",
     "details_foot": "Numbers are about the {n} {containment}. Rule: {rule}.",
+    # region: status lists
+    "concern_title": "Threatened, protected, invasive, endemic",
+    "card_threatened": "Threatened, of the assessed",
+    "card_threatened_none": "No Red List added. Most may not be passed on, so add yours below.",
+    "card_threatened_under": "{unassessed} % not assessed · {name}",
+    "card_protected": "Protected",
+    "card_protected_under": "in the Habitats Directive",
+    "card_alien": "Invasive",
+    "card_alien_under": "of Union concern · {share} % of the expected species",
+    "card_unknown_under": "not known for this atlas",
+    "card_from_lists": "{n} by your lists",
+    "card_endemism": "Weighted endemism",
+    "card_endemism_under": "of what its area would hold · {n} species with over 5 % of their range here",
+    "status_add": "Add a status list",
+    "status_hint": (
+        "CSV with the columns taxon, list, category, region, source, date, licence: Red List categories "
+        "(CR, EN, VU, NT, LC, DD …), or protected, invasive, alien, endemic. Lists stay in this "
+        "session and go into the reports made in it; they are stored nowhere."
+    ),
+    "status_files": "Red Lists and other status lists, CSV, up to 20 MB each",
+    "status_template": "Empty file with the columns",
+    "status_format": "The format in full",
+    "status_matched": "{n} of {total} entries are species of this atlas.",
+    "status_remove": "Remove",
+    "status_unmatched": "Not in this atlas: {n} entries of {name}",
+    "status_list_title": "{name} ({region})",
+    "status_completed": "with predicted categories {share} %",
+    "status_worst": "Most threatened: {certain} almost certain, {possible} possible.",
+    "status_star": "STAR-like score {star}.",
+    "status_none": "none",
+    "status_bar": "Shares of the expected species: {shares}",
+    "status_not_assessed": "not assessed",
+    "status_species": "Species with a status, worst first",
     # region: finer cells
     "fine_size": "Cell size",
     "fine_size_help": (
@@ -366,12 +421,18 @@ LAYERS: dict[str, str] = {
     "richness": "Richness",
     "shannon": "Shannon",
     "simpson": "Simpson",
+    "information": "Where to look next",
+    "effort": "Sampling effort",
+    "dissimilarity": "Unlike the training sites",
 }
 LAYER_UNITS: dict[str, str] = {
     "species": "probability of presence",
     "richness": "species expected per cell",
     "shannon": "Shannon index H′ (nats)",
     "simpson": "Gini–Simpson index 1 − D",
+    "information": "expected information of a visit, 0 to 100",
+    "effort": "records per 100 km² around a cell",
+    "dissimilarity": "dissimilarity index",
 }
 RULES: dict[str, str] = {
     "sse": "Expected number (SSE)",

@@ -17,6 +17,7 @@ from pages.ui import (
     region_finer,
     region_records,
     region_rules,
+    region_statuses,
     resources,
     state,
 )
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 MAP_HEIGHT = 430
 _PIXELS = (580, 390)
-_FLAGS = ("present", "endemic", "protected", "invasive", "observed")
+_FLAGS = ("present", "endemic", "protected", "invasive", "status", "observed")
 #: Numbers of the details, in the order of reading.
 _GROUPS = (
     ("details_area", ("area_km2", "cell_area_km2")),
@@ -137,6 +138,7 @@ def read(atlas: Atlas, region: Region, rule: str, options: dict[str, Any]) -> Re
             region,
             summary,
         )
+    summary = region_statuses.with_lists(atlas, region, summary)
     if summary.notes:
         notes = " ".join(html.escape(note) for note in summary.notes)
         st.html(f'<p class="fs-notes" data-testid="region-notes">{notes}</p>')
@@ -236,7 +238,7 @@ def map_and_table(
         if observed is not None:
             found = region_records.narrowed(found)
         selection = st.dataframe(
-            found.drop(columns=["species_id", "common_genus"]),
+            found.drop(columns=["species_id", "common_genus", "on_list"]),
             hide_index=True,
             height=MAP_HEIGHT - 20,
             key="species_rows",
@@ -304,16 +306,22 @@ def _region_map(
 
 def shown_species(table: pd.DataFrame) -> pd.DataFrame:
     """The species table as the page shows it: flags in words, columns in the order of reading."""
-    flags = [
+    own_flags = [
         " · ".join(explore_parts.species_flags(*values))
         for values in zip(
             table["endemic"], table["habitats_directive"], table["invasive_union_concern"], strict=True
         )
     ]
-    sources = [
+    own_sources = [
         explore_parts.flag_origin(source, date) if flag else ""
-        for flag, source, date in zip(flags, table["flag_source"], table["flag_date"], strict=True)
+        for flag, source, date in zip(own_flags, table["flag_source"], table["flag_date"], strict=True)
     ]
+    added_sources = [
+        explore_parts.flag_origin(source, date)
+        for source, date in zip(table["status_source"], table["status_date"], strict=True)
+    ]
+    flags = [_joined(*texts) for texts in zip(own_flags, table["statuses"], strict=True)]
+    sources = [_joined(*texts) for texts in zip(own_sources, added_sources, strict=True)]
     return pd.DataFrame(
         {
             "species_id": table["species_id"],
@@ -327,8 +335,14 @@ def shown_species(table: pd.DataFrame) -> pd.DataFrame:
             "flags": flags,
             "max_probability": table["max_probability"],
             "flag_source": sources,
+            "on_list": table["statuses"] != "",
         }
     )
+
+
+def _joined(*texts: str) -> str:
+    """Texts that are not empty in one line."""
+    return " · ".join(text for text in texts if text)
 
 
 def filtered(table: pd.DataFrame, text: str, flags: tuple[str, ...]) -> pd.DataFrame:
@@ -340,6 +354,8 @@ def filtered(table: pd.DataFrame, text: str, flags: tuple[str, ...]) -> pd.DataF
     for flag in flags:
         if flag == "present":
             keep &= table["present"].astype(bool)
+        elif flag == "status":
+            keep &= table["on_list"].eq(True)
         elif flag == "observed":
             keep &= table["records_nearby"].fillna(0) > 0
         else:

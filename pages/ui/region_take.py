@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import state
+from pages.ui import region_statuses, state
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
         summary.rule,
         str(summary.rule_options),
         summary.containment,
+        tuple(file.digest for file in region_statuses.files()),
         tuple(formats),
     )
     with action:
@@ -106,6 +107,7 @@ def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) ->
             rule=summary.rule,
             formats=formats,
             containment=summary.containment,
+            statuses=region_statuses.files(),
             permalink=state.share_link(),
             on_note=notes.append,
             **summary.rule_options,

@@ -15,7 +15,7 @@ from sdm_core.indicators.observed_range import (
     occupied_squares,
 )
 from sdm_core.indicators.range_size import RangeShares, range_shares, weighted_endemism
-from sdm_core.indicators.region import flag_members, records_nearby, summarise_region
+from sdm_core.indicators.region import flag_members, records_nearby, summarise_region, with_statuses
 from sdm_core.indicators.sets import RULES, SetCounts, StoreLike, rule_options, rule_text, set_counts
 from sdm_core.indicators.summary import (
     SPECIES_COLUMNS,
@@ -86,4 +86,5 @@ __all__ = [
     "top_species",
     "unassessed_share",
     "weighted_endemism",
+    "with_statuses",
 ]

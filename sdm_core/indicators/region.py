@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -106,6 +107,33 @@ def summarise_region(
         status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares),
         notes=(*(region.notes if region is not None else ()), *notes),
     )
+
+
+def with_statuses(
+    summary: RegionSummary,
+    store: StoreLike,
+    rows: ArrayLike,
+    hectares: ArrayLike,
+    statuses: Sequence[MatchedStatuses],
+) -> RegionSummary:
+    """A summary with other status lists, without counting the region's sets again.
+
+    Args:
+        summary: of the same region, rule and cells; it is not changed.
+        store: predictions of the atlas.
+        rows: of the region, ascending.
+        hectares: area each row counts with.
+        statuses: status lists matched to the species of this atlas; they take the place of earlier ones.
+    """
+    sums = store.region_sums(np.asarray(rows, dtype=np.int64), np.asarray(hectares, dtype=np.float64))
+    present = np.zeros(store.n_species, dtype=bool)
+    table = summary.species_table.copy(deep=False)
+    ids = table["species_id"].to_numpy(np.int64)
+    present[ids] = table["present"].to_numpy(bool)
+    for name, texts in status_columns(statuses, store.n_species).items():
+        table[name] = np.array(texts, dtype=object)[ids]
+    lists = summarise_lists(statuses, sums, present, range_shares(store, sums))
+    return dataclasses.replace(summary, species_table=table, status_lists=lists)
 
 
 def _indicators(

@@ -164,8 +164,10 @@ class _SpeciesIndex:
             dict.fromkeys(like for trait in _traits(name) for like in self._alike.get(trait, ()))
         )
         spelt = difflib.get_close_matches(name, candidates, _N_SUGGESTIONS, _CUTOFF)
+        if spelt:
+            return spelt
         same_epithet = self._alike.get(_epithet_trait(name), []) if " " in name else []
-        return list(dict.fromkeys([*spelt, *same_epithet]))[:_N_SUGGESTIONS]
+        return same_epithet[:_N_SUGGESTIONS]
 
 
 def _plain(name: str) -> str:

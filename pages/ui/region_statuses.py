@@ -1,0 +1,347 @@
+"""Threatened, protected, invasive and endemic species of a region, and the status lists a user adds."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.ui import frame, numbers, resources
+from pages.ui.messages import say
+from sdm_core import config
+from sdm_core.errors import FlorascopeError
+
+if TYPE_CHECKING:
+    from pages.ui.region_read import Reading
+    from sdm_core.indicators import ListSummary, RegionSummary
+    from sdm_core.regions import Region
+    from sdm_core.registry import Atlas
+    from sdm_core.statuses import MatchedStatuses, StatusFile
+
+#: Lists of the session by digest, in the order they were added: never in a cache that sessions share.
+_KEPT, _MATCHED, _SUMMARY, _ROUND = "status_files", "status_matched", "status_summary", "status_round"
+_MAX_LISTS = 12
+_STATUSES = config.ASSETS_DIR / "statuses"
+_TABLE_HEIGHT = 300
+#: Categories in the order of the table of species, which leaves out LC, NE and NA.
+_ORDER = ("CR", "EN", "VU", "NT", "protected", "invasive", "alien", "endemic", "RE", "EW", "EX", "DD")
+
+
+def files() -> list[StatusFile]:
+    """Status lists of this session."""
+    return list(_kept().values())
+
+
+def _kept() -> dict[str, StatusFile]:
+    return st.session_state.setdefault(_KEPT, {})
+
+
+def with_lists(atlas: Atlas, region: Region, summary: RegionSummary) -> RegionSummary:
+    """The numbers of a region with those of the session's lists; the last ones are kept in the session."""
+    given = files()
+    if not given:
+        return summary
+    from sdm_core import indicators
+
+    key = (
+        *(file.digest for file in given),
+        region.geometry_hash,
+        region.name,
+        summary.atlas_version,
+        summary.rule,
+        str(summary.rule_options),
+        summary.containment,
+    )
+    kept = st.session_state.get(_SUMMARY)
+    if kept is None or kept[0] != key:
+        version = str(atlas.store.version)
+        chosen = resources.region_selection(
+            atlas.name, version, region.geometry_hash, summary.containment, region
+        )
+        matched = [_matched(file, atlas) for file in given]
+        added = indicators.with_statuses(summary, atlas.store, chosen.rows, chosen.hectares, matched)
+        kept = (key, added)
+        st.session_state[_SUMMARY] = kept
+    return kept[1]
+
+
+def _matched(file: StatusFile, atlas: Atlas) -> MatchedStatuses:
+    """A list beside the species of an atlas, matched once per session."""
+    from sdm_core import statuses
+
+    kept = st.session_state.setdefault(_MATCHED, {})
+    key = (file.digest, atlas.name, str(atlas.store.version))
+    if key not in kept:
+        kept[key] = statuses.match_statuses(file, atlas.store.species)
+    return kept[key]
+
+
+def section(atlas: Atlas, reading: Reading) -> None:
+    """Four cards, what each list says, and where lists are added."""
+    summary = reading.summary
+    with st.container(key="concern"):
+        st.subheader(say("concern_title"), anchor="concern", divider=False)
+        st.html(frame.card_row(_cards(summary), "concern-cards"))
+        for listed in summary.status_lists:
+            _list(listed)
+        if summary.status_lists:
+            _species(summary)
+    with st.expander(say("status_add"), icon=":material/playlist_add:", key="status_add"):
+        _upload()
+        for file in files():
+            _matching(_matched(file, atlas))
+
+
+def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:
+    """Label, value, what stands under it and what it means."""
+    from sdm_core.indicators import THREAT_TEXTS
+
+    red = next((listed for listed in summary.status_lists if listed.official), None)
+    value, under = "–", say("card_threatened_none")
+    if red is not None and red.official is not None:
+        official = red.official
+        value = f"{_percent(official.threatened_share)}"
+        if math.isfinite(official.threatened_share):
+            value += f" <small>({_percent(official.low)}–{_percent(official.high)})</small>"
+        under = say(
+            "card_threatened_under",
+            unassessed=numbers.number(official.unassessed_percent),
+            name=html.escape(red.listed),
+        )
+    threat_tip = f"{THREAT_TEXTS['threatened_share']}. In brackets: {THREAT_TEXTS['low_high']}."
+    protected, invasive = summary.groups["protected"], summary.groups["invasive"]
+    relative, share = summary["relative_endemism"], summary["invasive_share"]
+    endemism = f"{summary['weighted_endemism'].text.definition} {relative.text.definition}"
+    return [
+        (say("card_threatened"), value, under, threat_tip),
+        (
+            say("card_protected"),
+            _count(protected.by_rule),
+            _under(summary, protected.by_rule, say("card_protected_under"), "protected"),
+            protected.text.definition,
+        ),
+        (
+            say("card_alien"),
+            _count(invasive.by_rule),
+            _under(
+                summary, invasive.by_rule, say("card_alien_under", share=share.shown), "invasive", "alien"
+            ),
+            f"{invasive.text.definition} {share.text.definition}",
+        ),
+        (
+            say("card_endemism"),
+            f"{relative.shown}\u00a0×" if math.isfinite(relative.value) else "–",
+            say("card_endemism_under", n=summary["range_over_5_percent"].shown),
+            endemism,
+        ),
+    ]
+
+
+def _count(by_rule: int | None) -> str:
+    return "–" if by_rule is None else numbers.number(by_rule)
+
+
+def _under(summary: RegionSummary, by_rule: int | None, known: str, *categories: str) -> str:
+    """What stands under a count: where it is from, and what the session's lists add to it."""
+    lines = [known if by_rule is not None else say("card_unknown_under")]
+    n_listed = sum(
+        group.by_rule
+        for listed in summary.status_lists
+        for name, group in listed.groups.items()
+        if name in categories
+    )
+    if any(name in categories for listed in summary.status_lists for name in listed.groups):
+        lines.append(say("card_from_lists", n=numbers.number(n_listed)))
+    return " · ".join(lines)
+
+
+def _percent(share: float) -> str:
+    return f"{numbers.number(100 * share, 1)}\u00a0%" if math.isfinite(share) else "–"
+
+
+def _list(listed: ListSummary) -> None:
+    """One list: bar of categories, sentence, completed share, source and date."""
+    from sdm_core.indicators import THREAT_TEXTS
+
+    title = html.escape(say("status_list_title", name=listed.listed, region=listed.list_region))
+    lines = [html.escape(listed.sentence)]
+    bar = ""
+    if listed.official is not None:
+        official = listed.official
+        parts = [(name, 100 * share) for name, share in reversed(official.shares.items())]
+        parts.append(("none", official.unassessed_percent))
+        shown = [(name, share) for name, share in parts if math.isfinite(share) and share > 0]
+        words = ", ".join(
+            f"{say('status_not_assessed') if name == 'none' else name} {numbers.number(share, 1)} %"
+            for name, share in shown
+        )
+        spans = "".join(
+            f'<span class="fs-cat-{name}" style="width:{share:.2f}%">{_bar_label(name, share)}</span>'
+            for name, share in shown
+        )
+        said = html.escape(say("status_bar", shares=words))
+        bar = f'<div class="fs-status" role="img" aria-label="{said}">{spans}</div>'
+        bar += f'<p class="fs-note">{said}</p>'
+        if listed.completed is not None:
+            share = numbers.number(100 * listed.completed.threatened_share, 1)
+            lines.append(html.escape(say("status_completed", share=share)).capitalize() + ".")
+        none = say("status_none")
+        lines.append(
+            say("status_worst", certain=official.certain or none, possible=official.possible or none)
+        )
+        tip = html.escape(THREAT_TEXTS["star_like"])
+        score = say("status_star", star=numbers.number(official.star_like))
+        lines.append(f'<span data-tip title="{tip}" tabindex="0">{score}</span>')
+    origin = html.escape(f"{listed.origin}. {'; '.join(listed.licences)}.")
+    st.html(
+        f'<div class="fs-status-list" data-testid="status-list"><h4 class="fs-status-title">{title}</h4>{bar}'
+        f'<p>{" ".join(lines)}</p><p class="fs-note">{origin}</p></div>'
+    )
+
+
+def _bar_label(name: str, share: float) -> str:
+    if name == "none":
+        return say("status_not_assessed") if share >= 14 else ""
+    return name if share >= 4 else ""
+
+
+def _species(summary: RegionSummary) -> None:
+    """Table of the region's species with a status, worst first, every status with list, source and date."""
+    table = status_rows(summary)
+    st.caption(say("status_species"))
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(_TABLE_HEIGHT, 36 * (len(table) + 1) + 2),
+        key="status_species",
+        column_config={
+            "species": st.column_config.TextColumn("Species", width=180, pinned=True),
+            "category": st.column_config.TextColumn("Status", width=90),
+            "mean_probability": st.column_config.ProgressColumn(
+                "Mean", min_value=0, max_value=1, format="percent", width=90, help=say("column_mean")
+            ),
+            "max_probability": st.column_config.NumberColumn(
+                "Best cell", format="percent", width=75, help=say("column_max")
+            ),
+            "range_share_percent": st.column_config.NumberColumn(
+                "Range here",
+                format="%.1f %%",
+                width=85,
+                help=summary["weighted_endemism"].text.definition,
+            ),
+            "present": st.column_config.CheckboxColumn("In list", width=60, help=say("column_present")),
+            "list": st.column_config.TextColumn("List", width=190),
+            "date": st.column_config.TextColumn("Date", width=75),
+            "source": st.column_config.TextColumn("Source", width=260),
+        },
+    )
+
+
+def status_rows(summary: RegionSummary) -> pd.DataFrame:
+    """One row per species of the region and list it is on; least concern and not evaluated left out."""
+    severity = {category: place for place, category in enumerate(_ORDER)}
+    rows: list[dict[str, Any]] = []
+    for listed in summary.status_lists:
+        for entry in listed.members.to_dict("records"):
+            category, predicted = str(entry["category"]), str(entry["completed"])
+            worst = predicted if category in ("NE", "NA", "DD") and predicted else category
+            if worst not in severity:
+                continue
+            rows.append(
+                {
+                    "species_id": int(entry["species_id"]),
+                    "category": category if worst == category else f"{category}, {worst} predicted",
+                    "list": f"{listed.listed} ({listed.list_region})",
+                    "date": entry["date"],
+                    "source": entry["source"],
+                    "severity": severity[worst],
+                }
+            )
+    named = pd.DataFrame(rows, columns=["species_id", "category", "list", "date", "source", "severity"])
+    here = summary.species_table[
+        ["species_id", "species", "mean_probability", "max_probability", "range_share_percent", "present"]
+    ]
+    merged = named.merge(here, on="species_id").sort_values(
+        ["severity", "mean_probability"], ascending=[True, False], kind="stable"
+    )
+    columns = ["species", "category", "mean_probability", "max_probability", "range_share_percent", "present"]
+    return merged[[*columns, "list", "date", "source"]].reset_index(drop=True)
+
+
+def _upload() -> None:
+    """Files become lists of the session; a refusal is one sentence and leaves the others as they are."""
+    from sdm_core import statuses
+
+    box, more = st.columns([2.6, 1], gap="medium", vertical_alignment="top")
+    key = f"status_files_{st.session_state.setdefault(_ROUND, 0)}"
+    uploaded = box.file_uploader(
+        say("status_files"),
+        type=["csv", "tsv", "txt"],
+        accept_multiple_files=True,
+        key=key,
+        max_upload_size=20,
+    )
+    box.caption(say("status_hint"))
+    more.download_button(
+        say("status_template"),
+        data=(_STATUSES / "template.csv").read_bytes(),
+        file_name="status-list.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="status_template",
+        width="stretch",
+    )
+    with more.popover(say("status_format"), icon=":material/help:", width="stretch"):
+        st.markdown((_STATUSES / "README.md").read_text(encoding="utf-8"))
+    for refusal in st.session_state.get("status_refused", []):
+        st.error(refusal, icon=":material/error:")
+    if not uploaded:
+        return
+    refused = []
+    for file in uploaded:
+        try:
+            found = statuses.read_statuses(file.getvalue(), file.name)
+        except FlorascopeError as error:
+            refused.append(str(error))
+            continue
+        _kept()[found.digest] = found
+    while len(_kept()) > _MAX_LISTS:
+        _kept().pop(next(iter(_kept())))
+    st.session_state["status_refused"] = refused
+    st.session_state[_ROUND] += 1  # the uploader is empty again: what was read is listed below it
+    st.rerun()
+
+
+def _matching(matched: MatchedStatuses) -> None:
+    """How a list was matched, names that were not with suggestions, and the way to be rid of it."""
+    file = matched.file
+    words, button = st.columns([4, 1], vertical_alignment="center")
+    total, n_missed = len(file.entries), len(matched.unmatched)
+    said = say("status_matched", n=numbers.number(total - n_missed), total=numbers.number(total))
+    words.html(f'<p data-testid="status-matched"><b>{html.escape(file.name)}</b> {said}</p>')
+    if button.button(
+        say("status_remove"), key=f"status_remove_{file.digest}", icon=":material/delete:", width="stretch"
+    ):
+        _kept().pop(file.digest, None)
+        st.rerun()
+    for note in matched.notes:
+        st.html(f'<p class="fs-notes">{html.escape(note)}</p>')
+    if n_missed:
+        st.caption(say("status_unmatched", n=numbers.number(n_missed), name=file.name))
+        st.dataframe(
+            matched.unmatched[["taxon", "category", "suggestions", "reason", "list"]],
+            hide_index=True,
+            height=min(_TABLE_HEIGHT, 36 * (n_missed + 1) + 2),
+            key=f"status_unmatched_{file.digest}",
+            column_config={
+                "taxon": st.column_config.TextColumn("Name in the list", width=220),
+                "category": st.column_config.TextColumn("Status", width=80),
+                "suggestions": st.column_config.TextColumn("Perhaps", width=240),
+                "reason": st.column_config.TextColumn("Why not", width=280),
+                "list": st.column_config.TextColumn("List", width=180),
+            },
+        )

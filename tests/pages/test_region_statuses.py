@@ -1,0 +1,143 @@
+"""Status lists on the Region page: numbers of the engine, unmatched names shown, bad files refused."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import pytest
+
+from pages.ui import region_read, region_statuses, region_take
+from sdm_core import indicators, regions, statuses
+from tests.pages.conftest import shown_html
+from tests.pages.test_region import engine_summary, link_to
+from tests.test_threat import LIST
+
+WHOLE = {
+    "type": "Polygon",
+    "coordinates": [[[0.05, 42.32], [2.15, 42.32], [2.15, 42.88], [0.05, 42.88], [0.05, 42.32]]],
+}
+
+
+@pytest.fixture
+def with_list(open_page):
+    """The Region page with status files given to it, one after the other."""
+
+    def opened(*files: tuple[str, bytes]):
+        app = open_page("region", region=link_to(WHOLE))
+        for number, (name, content) in enumerate(files):
+            app.file_uploader(key=f"status_files_{number}").upload(name, content, "text/csv").run()
+            assert not app.exception, app.exception
+        return app
+
+    return opened
+
+
+def listed_summary(atlas, *contents: bytes):
+    matched = [
+        statuses.match_statuses(statuses.read_statuses(content, "x.csv"), atlas.store.species)
+        for content in contents
+    ]
+    return engine_summary(atlas, WHOLE, statuses=matched)
+
+
+def text_of(app) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", shown_html(app))))
+
+
+def table_with(app, column: str):
+    return next((table.value for table in app.dataframe if column in table.value), None)
+
+
+def test_without_a_list_the_card_says_what_is_missing_and_how_to_add_it(with_list):
+    app = with_list()
+    assert "No Red List added. Most may not be passed on, so add yours below." in text_of(app)
+    assert 'data-testid="status-list"' not in shown_html(app)
+    assert table_with(app, "category") is None
+
+
+def test_the_page_prints_the_numbers_of_the_engine_for_each_list(with_list, simulated_atlas):
+    app = with_list(("mine.csv", LIST.encode()))
+    summary = listed_summary(simulated_atlas, LIST.encode())
+    said = text_of(app)
+    for listed in summary.status_lists:
+        assert f"{listed.listed} ({listed.list_region})" in said
+        assert re.sub(r"\s+", " ", listed.sentence) in said
+        assert f"{listed.origin}." in said
+    red = summary.status_lists[0].official
+    share, low, high = (f"{100 * part:.1f} %" for part in (red.threatened_share, red.low, red.high))
+    assert f"{share} ({low}–{high})" in said
+    relative = summary["relative_endemism"].shown
+    assert f"{relative} ×" in said
+
+
+def test_the_table_of_statuses_is_worst_first_with_list_source_and_date(with_list):
+    table = table_with(with_list(("mine.csv", LIST.encode())), "category")
+    assert table["category"].tolist() == ["CR", "NE, EN predicted", "VU", "protected", "alien", "RE"]
+    assert table["species"].tolist()[:3] == ["Taxus baccata", "Pinus nigra", "Fagus sylvatica"]
+    assert (table[["list", "source", "date"]] != "").all().all()
+
+
+def test_the_species_table_shows_and_filters_statuses(with_list):
+    app = with_list(("mine.csv", LIST.encode()))
+    app.button_group(key="species_flags").set_value(["status"]).run()
+    table = table_with(app, "flags").set_index("species")
+    assert len(table) == 7
+    assert table.loc["Taxus baccata", "flags"] == "CR (Red List, Pyrenees)"
+    assert table.loc["Taxus baccata", "flag_source"] == "Invented, 2020"
+
+
+def test_names_that_are_not_in_the_atlas_are_listed_with_suggestions(with_list):
+    content = LIST.replace("Nowhere seen", "Fagus silvatica").encode()
+    app = with_list(("mine.csv", content))
+    assert "mine.csv 7 of 8 entries are species of this atlas." in text_of(app)
+    table = table_with(app, "suggestions")
+    assert table[["taxon", "category", "suggestions"]].values.tolist() == [
+        ["Fagus silvatica", "EN", "Fagus sylvatica"]
+    ]
+
+
+def test_several_lists_stay_on_other_pages_and_go_one_by_one(with_list, simulated_atlas):
+    second = LIST.replace("Red List", "Second list").replace("Law", "Second law").encode()
+    app = with_list(("mine.csv", LIST.encode()), ("other.csv", second))
+    app.switch_page("about.py").run()
+    app.switch_page("region.py").run()
+    assert shown_html(app).count('data-testid="status-list"') == 4
+    digest = statuses.read_statuses(LIST.encode()).digest
+    app.button(key=f"status_remove_{digest}").click().run()
+    assert shown_html(app).count('data-testid="status-list"') == 2
+    assert "Second list (Pyrenees)" in text_of(app) and "Red List (Pyrenees)" not in text_of(app)
+
+
+def test_a_bad_file_gets_one_sentence_and_leaves_the_other_lists(with_list):
+    app = with_list(("mine.csv", LIST.encode()), ("bad.csv", b"species,status\nAbies alba,VU\n"))
+    assert [error.value for error in app.error] == [
+        "bad.csv has no column 'taxon': found 'species', 'status', expected "
+        "taxon,list,category,region,source,date,licence; rename or add it."
+    ]
+    assert 'data-testid="status-list"' in shown_html(app)
+
+
+def test_the_report_of_the_page_has_the_lists_of_the_session(with_list, simulated_atlas, monkeypatch):
+    file = statuses.read_statuses(LIST.encode(), "mine.csv")
+    monkeypatch.setattr(region_statuses, "files", lambda: [file])
+    monkeypatch.setattr(region_take.state, "share_link", lambda *_: "")
+    summary = listed_summary(simulated_atlas, LIST.encode())
+    reading = region_read.Reading(summary, None, "part")
+    region = regions.decode_region_link(link_to(WHOLE))
+    files = region_take.build(simulated_atlas, region, reading, ["json"])
+    found = json.loads(files["indicators.json"])["status_lists"]
+    assert [listed["file"] for listed in found] == ["mine.csv", "mine.csv"]
+    assert found[0]["official"] == json.loads(json.dumps(summary.status_lists[0].official.to_dict()))
+
+
+def test_every_category_but_those_that_mean_nothing_has_a_place_in_the_table():
+    assert set(region_statuses._ORDER) == set(statuses.CATEGORIES) - {"LC", "NE", "NA"}
+
+
+def test_lists_are_kept_in_the_session_only(with_list, simulated_atlas, open_page):
+    with_list(("mine.csv", LIST.encode()))
+    other = open_page("region", region=link_to(WHOLE))
+    assert 'data-testid="status-list"' not in shown_html(other)
+    assert indicators.THREAT_TEXTS["threatened_share"] in html.unescape(shown_html(other))
