@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "trust": "work out how far each cell of an atlas is to be trusted",
     "predict": "predict calibrated probabilities at points",
     "report": "write the report of a region",
+    "ranges": "extent of occurrence and area of occupancy of observed records",
     "store": "verify, repair or convert the predictions of an atlas",
     "export": "write an atlas as GeoTIFF, GeoParquet, NetCDF, Zarr or a catalogue",
     "benchmark": "measure speed claims and published benchmarks",

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as st_numpy
 from pyproj import Geod
 
 from sdm_core import diversity, indicators, statuses
+from sdm_core.__main__ import main
 from sdm_core.errors import OccurrenceError, RuleError
 from sdm_core.regions import region_from_point, select_cells
 from tests import make_store
@@ -373,12 +374,42 @@ def test_criterion_b_limits_are_those_of_the_iucn():
         ([[0.0, np.nan]], "has no coordinates, or coordinates off the globe"),
         ([[42.0, 95.0]], "coordinates off the globe"),
         ([1.0, 2.0, 3.0, 4.0], r"have the shape \(4,\); expected longitude and latitude"),
-        ([[0, 0], [120, 0], [-120, 0]], "spread over more than half of the globe"),
     ],
 )
 def test_bad_records_get_one_sentence(points, message):
     with pytest.raises(OccurrenceError, match=message):
         indicators.observed_range(points)
+
+
+def test_records_all_around_the_globe_have_no_convex_polygon_and_say_so():
+    around = [[0, 0], [120, 0], [-120, 0]]
+    with pytest.raises(OccurrenceError, match="spread over more than half of the globe"):
+        indicators.convex_hull_km2(around)
+    found = indicators.observed_range(around)
+    assert math.isnan(found.eoo_km2) and found.aoo_km2 == 12.0
+    assert any("spread over more than half of the globe" in warning for warning in found.warnings)
+    assert found.thresholds() == {"EOO": "", "AOO": "EN"}
+
+
+def test_ranges_command_writes_a_row_per_species_and_no_category(tmp_path, capsys):
+    records = pd.DataFrame(
+        {
+            "species": ["Abies alba"] * 4 + ["Taxus baccata"],
+            "longitude": [0.0, 1.0, 1.0, 0.0, 0.5],
+            "latitude": [42.0, 42.0, 43.0, 43.0, 42.5],
+        }
+    )
+    records.to_csv(tmp_path / "records.csv", index=False)
+    arguments = ["ranges", "--records", str(tmp_path / "records.csv"), "--out", str(tmp_path / "ranges.csv")]
+    assert main(arguments) == 0
+    table = pd.read_csv(tmp_path / "ranges.csv").set_index("species")
+    alone = indicators.observed_range(records[["longitude", "latitude"]].iloc[:4])
+    assert table.loc["Abies alba", "eoo_km2"] == pytest.approx(alone.eoo_km2, abs=0.01)
+    assert table["aoo_km2"].tolist() == [16.0, 4.0] and table["eoo_below_threshold"].tolist() == ["VU", "CR"]
+    said = capsys.readouterr()
+    assert "2 species" in said.out and "not a category" in said.err
+    assert main([*arguments[:2], str(tmp_path / "none.csv"), *arguments[3:]]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_no_records_have_no_range():

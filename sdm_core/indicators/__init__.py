@@ -12,6 +12,7 @@ from sdm_core.indicators.observed_range import (
     ObservedRange,
     convex_hull_km2,
     observed_range,
+    observed_ranges,
     occupied_squares,
 )
 from sdm_core.indicators.range_size import RangeShares, range_shares, weighted_endemism
@@ -70,6 +71,7 @@ __all__ = [
     "format_number",
     "most_threatened",
     "observed_range",
+    "observed_ranges",
     "occupied_squares",
     "range_shares",
     "records_nearby",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,21 @@ CRITERION_B: Mapping[str, Mapping[str, float]] = MappingProxyType(
 CRITERION_B_NOTE = (
     "Thresholds of criterion B for information, not a category: a category also needs two of few locations "
     "or severe fragmentation, continuing decline, and extreme fluctuation, and an assessor."
+)
+#: Columns of a table of observed ranges: unit and meaning.
+RANGE_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "species": "scientific name",
+        "n_records": "records used",
+        "n_places": "distinct places",
+        "eoo_km2": "extent of occurrence, never below the area of occupancy",
+        "hull_km2": "area of the minimum convex polygon",
+        "aoo_km2": "area of occupancy, 2 km squares",
+        "n_squares": "number of these squares",
+        "eoo_below_threshold": "strictest threshold of criterion B1 the extent is below; information, not a category",
+        "aoo_below_threshold": "likewise for the area of occupancy, criterion B2",
+        "warnings": "what to know before using the numbers",
+    }
 )
 #: The grid is laid down in so many places each way; the smallest count holds, as the guidelines ask.
 _N_SHIFTS = 8
@@ -97,8 +113,12 @@ def observed_range(lonlat: ArrayLike) -> ObservedRange:
         return ObservedRange(0, 0, math.nan, math.nan, math.nan, 0, ("There is no record.",))
     n_squares = occupied_squares(places)
     aoo = n_squares * AOO_CELL_KM**2
-    hull = convex_hull_km2(places)
     warnings = []
+    try:
+        hull = convex_hull_km2(places)
+    except OccurrenceError as error:
+        hull = math.nan
+        warnings.append(str(error))
     if len(places) < _FEW_RECORDS:
         counted = "1 place" if len(places) == 1 else f"{len(places)} places"
         warnings.append(f"Only {counted}: both measures are too small.")
@@ -111,7 +131,37 @@ def observed_range(lonlat: ArrayLike) -> ObservedRange:
         "The area of occupancy counts recorded squares only, so it grows with every survey; coarse "
         "coordinates (a 10 km square given by its centre) make it too small."
     )
-    return ObservedRange(len(points), len(places), max(hull, aoo), hull, aoo, n_squares, tuple(warnings))
+    extent = math.nan if math.isnan(hull) else max(hull, aoo)
+    return ObservedRange(len(points), len(places), extent, hull, aoo, n_squares, tuple(warnings))
+
+
+def observed_ranges(records: pd.DataFrame) -> pd.DataFrame:
+    """EOO and AOO of every species of a table of records.
+
+    Args:
+        records: columns species, longitude, latitude; rows without coordinates are left out.
+
+    Returns:
+        One row per species in alphabetical order, columns `RANGE_COLUMNS`.
+
+    Raises:
+        OccurrenceError: coordinates off the globe.
+    """
+    placed = records.dropna(subset=["species", "longitude", "latitude"])
+    rows = []
+    for species, own in placed.groupby(placed["species"].astype(str), sort=True):
+        found = observed_range(own[["longitude", "latitude"]].to_numpy(np.float64))
+        under = found.thresholds()
+        values = (
+            found.n_records,
+            found.n_places,
+            found.eoo_km2,
+            found.hull_km2,
+            found.aoo_km2,
+            found.n_squares,
+        )
+        rows.append((str(species), *values, under["EOO"], under["AOO"], " ".join(found.warnings)))
+    return pd.DataFrame(rows, columns=list(RANGE_COLUMNS))
 
 
 def convex_hull_km2(lonlat: ArrayLike) -> float:
