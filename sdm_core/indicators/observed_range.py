@@ -43,7 +43,7 @@ RANGE_COLUMNS: Mapping[str, str] = MappingProxyType(
         "hull_km2": "area of the minimum convex polygon",
         "aoo_km2": "area of occupancy, 2 km squares",
         "n_squares": "number of these squares",
-        "eoo_below_threshold": "strictest threshold of criterion B1 the extent is below; information, not a category",
+        "eoo_below_threshold": "strictest threshold of criterion B1 the extent is below: no category",
         "aoo_below_threshold": "likewise for the area of occupancy, criterion B2",
         "warnings": "what to know before using the numbers",
     }
