@@ -28,11 +28,11 @@ _KEPT, _COMPARED, _REFUSED, _ROUND = "records", "records_compared", "records_ref
 
 def step(atlas: Atlas, region: Region, reading: Reading) -> ObservedRegion | None:
     """Where records are added and removed, what was read of them, and the numbers of this region."""
-    records = _records()
+    records = kept()
     shown = say("records_step") if records is None else say("records_step_with", files=_plain(records.title))
     with st.expander(shown, icon=":material/add_location_alt:", key="records_step"):
         _upload(records)
-        records = _records()
+        records = kept()
         if records is None:
             return None
         observed = _compared(records, atlas, region, reading)
@@ -47,7 +47,8 @@ def _plain(names: str) -> str:
     return re.sub(r"([\\`*_\[\]$<>:~#])", r"\\\1", shown)
 
 
-def _records() -> Records | None:
+def kept() -> Records | None:
+    """The records of this session, None before any are added."""
     return st.session_state.get(_KEPT)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import region_statuses, state
+from pages.ui import region_records, region_statuses, state
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
             key="report_formats",
             help="  \n".join(FORMATS.values()),
         )
-    summary = reading.summary
+    summary, records = reading.summary, region_records.kept()
     key = (
         region.geometry_hash,
         region.name,
@@ -67,6 +67,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
         str(summary.rule_options),
         summary.containment,
         tuple(file.digest for file in region_statuses.files()),
+        records.fingerprint if records is not None else "",
         tuple(formats),
     )
     with action:
@@ -107,6 +108,7 @@ def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) ->
             rule=summary.rule,
             formats=formats,
             containment=summary.containment,
+            records=region_records.kept(),
             statuses=region_statuses.files(),
             permalink=state.share_link(),
             on_note=notes.append,

@@ -57,6 +57,26 @@ def add_arguments(subparsers: Any) -> None:
         "assets/statuses/README.md)",
     )
     parser.add_argument(
+        "--records",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="own records or plots to set beside the prediction: CSV, GBIF download, Darwin Core archive or "
+        "GeoPackage; may be given several times",
+    )
+    parser.add_argument(
+        "--records-crs",
+        default=None,
+        metavar="CRS",
+        help="CRS of --records where it is not degrees: EPSG:25832",
+    )
+    parser.add_argument(
+        "--cover-scale",
+        default=None,
+        choices=("percent", "braun-blanquet", "presence"),
+        help="how --records write covers (default: as their values show)",
+    )
+    parser.add_argument(
         "--formats",
         default=None,
         metavar="LIST",
@@ -85,6 +105,12 @@ def run(args: argparse.Namespace) -> int:
         raise ReportError("--out is empty; give the name of a folder, existing or not.")
     check_containment(args.containment)
     statuses = [read_statuses(Path(name)) for name in args.status]
+    records = None
+    if args.records:
+        from sdm_core.observed import read_records
+
+        files = [Path(name) for name in args.records]
+        records = read_records(files, crs=args.records_crs, cover_scale=args.cover_scale)
     region = read_region_argument(args.region, args.crs)
     if args.name:
         region = region.renamed(args.name)
@@ -104,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         formats=formats,
         containment=args.containment,
         statuses=statuses,
+        records=records,
         **{name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None},
         on_note=_say,
         on_selection=_say,

@@ -15,8 +15,10 @@ from sdm_core import config, exports, regions
 from sdm_core.applicability import assess_trust
 from sdm_core.errors import ReportError
 from sdm_core.indicators import RegionSummary, rule_options, summarise_region
+from sdm_core.observed import Records, observe_region
 from sdm_core.reports import card as cards
 from sdm_core.reports import content, drawings, files, folder, render, text
+from sdm_core.reports.observed import OBSERVED_FILE, observed_table, with_observed
 from sdm_core.statuses import StatusFile, match_statuses
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ def build_report(
     *,
     containment: str = regions.DEFAULT_CONTAINMENT,
     statuses: Sequence[StatusFile] = (),
+    records: Records | None = None,
     permalink: str = "",
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -64,11 +67,13 @@ def build_report(
         containment: which cells belong to the region, one of `regions.CONTAINMENT_RULES`.
         statuses: status lists (`statuses.read_statuses`), for the sections on threatened, protected,
             invasive and endemic species.
+        records: own records and plots (`observed.read_records`), for the section on what was observed, the
+            columns `observed_…` of `species.csv`, and `observed.csv`.
         permalink: web address that opens this region again, shown in the report.
         created: moment shown in the report; now in UTC by default.
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
         on_selection: is told in one sentence each what was done to the outline, how its cells were chosen,
-            and which taxa of a status list are not in the atlas.
+            which taxa of a status list are not in the atlas, and what to know of the records.
         **options: of the rule, as `summarise_region` takes them.
 
     Returns:
@@ -103,13 +108,17 @@ def build_report(
     moment = (created or datetime.now(UTC)).replace(microsecond=0)
     names = [name for form in wanted for name in FORMAT_FILES[form]] + [folder.MANIFEST_NAME]
     trust = assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
-    facts = content.ReportFacts(atlas, region, chosen, summary, trust, moment, permalink, names)
-    with folder.staged_folder(out, [name for group in FORMAT_FILES.values() for name in group]) as fresh:
+    found = None if records is None else observe_region(records, region, atlas.species, summary)
+    if found is not None and "csv" in wanted:
+        names.insert(-1, OBSERVED_FILE)
+    facts = content.ReportFacts(atlas, region, chosen, summary, trust, moment, permalink, names, found)
+    with folder.staged_folder(out, _all_files()) as fresh:
         _write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
         written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
     if on_selection is not None:
-        for note in (*summary.notes, *(said for found in matched for said in found.sentences())):
+        lists = (said for one in matched for said in one.sentences())
+        for note in (*summary.notes, *lists, *(found.warnings if found is not None else ())):
             on_selection(note)
     return [out / name for name in (*written, folder.MANIFEST_NAME)]
 
@@ -117,6 +126,11 @@ def build_report(
 def report_stem(atlas: Any, region: regions.Region, created: datetime) -> str:
     """Start of a file name for a download: place, atlas and date."""
     return text.file_stem(region.name, atlas.name, f"{created:%Y-%m-%d}")
+
+
+def _all_files() -> list[str]:
+    """Every file a report may have."""
+    return [OBSERVED_FILE, *(name for group in FORMAT_FILES.values() for name in group)]
 
 
 def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -133,12 +147,21 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
     """Every file but the pages."""
     summary, store, rows = facts.summary, facts.atlas.store, facts.chosen.rows
     if "csv" in wanted:
-        files.write_species(fresh / "species.csv", summary.species_table)
+        table = summary.species_table
+        if facts.observed is not None:
+            table = with_observed(table, facts.observed)
+            files.write_observed(fresh / OBSERVED_FILE, observed_table(facts.observed))
+        files.write_species(fresh / "species.csv", table)
         files.write_habitats(fresh / "habitats.csv")
     if "json" in wanted:
         files.write_indicators(
             fresh / "indicators.json",
-            {**_origin(facts), **summary.to_dict(), "trust": facts.trust.to_dict()},
+            {
+                **_origin(facts),
+                **summary.to_dict(),
+                "trust": facts.trust.to_dict(),
+                **({"observed": facts.observed.to_dict()} if facts.observed is not None else {}),
+            },
         )
     if "geojson" in wanted:
         files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})

@@ -18,8 +18,9 @@ from markupsafe import Markup
 from sdm_core import config, regions
 from sdm_core.applicability import METHOD, Trust
 from sdm_core.indicators import RegionSummary
+from sdm_core.observed import ObservedRegion
 from sdm_core.reports import card as cards
-from sdm_core.reports import concern, text, wording
+from sdm_core.reports import concern, observed, text, wording
 from sdm_core.reports.figures import DrawnFigure
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
 
@@ -47,7 +48,7 @@ class ReportFacts:
     """Everything a report is made of.
 
     `chosen` cells of the store inside the region; `files` names of the files written beside the page;
-    `command` what writes the same numbers again.
+    `command` what writes the same numbers again; `observed` a user's records beside the prediction.
     """
 
     atlas: Any
@@ -58,6 +59,7 @@ class ReportFacts:
     created: datetime
     permalink: str
     files: Sequence[str]
+    observed: ObservedRegion | None = None
 
 
 def credit_line(facts: ReportFacts) -> str:
@@ -96,13 +98,17 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "figures": drawn,
         "numbers": _figure_numbers(drawn),
         "cards": _cover_cards(summary, facts.trust),
-        "sentences": _sentences(summary),
+        "sentences": _sentences(summary)
+        + ([observed.sentence(facts.observed)] if facts.observed is not None else []),
         "provenance": (
             f"Made on {text.long_date(facts.created)} at {facts.created:%H:%M %Z} with Florascope "
             f"{config.CODE_VERSION} from the atlas “{atlas.title}”, version {summary.atlas_version}."
         ),
         "permalink": text.safe_link(facts.permalink),
-        "sections": wording.SECTIONS,
+        "sections": _sections(facts),
+        "observed": (
+            observed.observed_section(facts.observed, summary) if facts.observed is not None else None
+        ),
         "not_in_this_edition": wording.NOT_IN_THIS_EDITION,
         "area_facts": _area_facts(facts),
         "area_notes": [text.sentence(note) for note in summary.notes],
@@ -154,6 +160,15 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
     }
 
 
+def _sections(facts: ReportFacts) -> list[dict[str, str]]:
+    """Sections of the contents; that on records only where there are some."""
+    sections = list(wording.SECTIONS)
+    if facts.observed is not None:
+        place = next(number for number, section in enumerate(sections) if section["id"] == "s5")
+        sections.insert(place + 1, observed.SECTION)
+    return sections
+
+
 def citation(facts: ReportFacts) -> str:
     """Citation of the report to copy."""
     address = f" {text.safe_link(facts.permalink)}" if text.safe_link(facts.permalink) else ""
@@ -180,6 +195,7 @@ def reproduce_command(facts: ReportFacts) -> str:
     return (
         f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
         f"--rule {facts.summary.rule}{options}{containment}{statuses}"
+        + (observed.command_options(facts.observed) if facts.observed is not None else "")
     )
 
 

@@ -48,6 +48,25 @@ def write_indicators(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(f'{head}{comma}\n  "species": [{lines}]\n}}\n', encoding="utf-8")
 
 
+#: A spreadsheet takes a cell that starts so for a formula, and runs it.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before every text that a spreadsheet would run; numbers stay numbers."""
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+
+    def plain(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+
+    return table.assign(**{name: table[name].map(plain) for name in texts})
+
+
+def write_observed(path: Path, table: pd.DataFrame) -> None:
+    """Write `observed.csv`, as `species.csv`; names that a user's file brought are not run as formulas."""
+    without_formulas(table).to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+
+
 def write_species(path: Path, table: pd.DataFrame) -> None:
     """Write `species.csv`: every species of the atlas, UTF-8, comma, one header line, empty = unknown."""
     table.to_csv(path, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")

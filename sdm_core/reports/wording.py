@@ -9,6 +9,7 @@ from sdm_core import config
 from sdm_core.indicators import NOTES, RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text
+from sdm_core.reports.observed import FILE_TEXT, OBSERVED_FILE
 
 #: Sections in order, numbered as in the full plan of a region report; 10 to 14 are not written yet.
 SECTIONS: tuple[dict[str, str], ...] = (
@@ -62,6 +63,7 @@ FILE_TEXTS: Mapping[str, str] = {
     "report.html": "this report for the screen, in one file that asks nothing of the network",
     "report.pdf": "this report on A4",
     "species.csv": "every species with any probability in the region; UTF-8, comma, units in indicators.json",
+    OBSERVED_FILE: FILE_TEXT,
     "indicators.json": "all numbers of this report with unit, definition and interval",
     "habitats.csv": "habitats of the region: none, as this atlas predicts none; the file says so",
     "cells.geoparquet": "one row per H3 cell: richness, Shannon, Simpson, species by rule “sse”; EPSG:4326",

@@ -103,3 +103,16 @@ def test_no_record_reaches_the_cache_folder(with_records):
     assert "Planta secretissima" in set(table_of(app)["species"])
     written = [path for path in config.CACHE_DIR.rglob("*") if path.is_file()]
     assert not [path for path in written if b"secretissima" in path.read_bytes()]
+
+
+def test_the_report_of_the_page_holds_the_records_and_is_made_anew_without_them(with_records):
+    app = with_records()
+    app.button_group(key="report_formats").set_value(["csv", "html"]).run()
+    app.button(key="prepare_report").click().run()
+    key, files, _ = app.session_state["report"]
+    assert b"Planta inventa" in files["observed.csv"] and b"Your records hold" in files["report.html"]
+    assert app.session_state[region_records._KEPT].fingerprint in key
+    app.button(key="records_remove").click().run()
+    assert not [button for button in app.get("download_button") if "report" in str(button.proto)]
+    app.button(key="prepare_report").click().run()
+    assert "observed.csv" not in app.session_state["report"][1]
