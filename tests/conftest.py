@@ -43,3 +43,24 @@ def simulated_atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def simulated_atlas(simulated_atlas_folder: Path, _own_cache: None) -> Atlas:
     """The simulated atlas, opened; read only, shared by all tests."""
     return open_atlas(simulated_atlas_folder)
+
+
+@pytest.fixture
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of an S3-compatible server on this machine; credentials and address lie in the environment."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    s3fs.S3FileSystem.clear_instance_cache()  # else a file system of an earlier server is used again
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+        s3fs.S3FileSystem.clear_instance_cache()

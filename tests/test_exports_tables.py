@@ -219,31 +219,20 @@ def test_zarr_at_any_address_holds_what_netcdf_holds(simulated_atlas, tmp_path, 
 
 
 @pytest.mark.slow
-def test_zarr_is_written_into_a_bucket_by_the_command(simulated_atlas_folder, simulated_atlas, monkeypatch):
-    from moto.server import ThreadedMotoServer
+@pytest.mark.usefixtures("s3_server")
+def test_zarr_is_written_into_a_bucket_by_the_command(simulated_atlas_folder, simulated_atlas):
+    import s3fs
 
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        import s3fs
-
-        s3fs.S3FileSystem().mkdir("exports")
-        address = "s3://exports/a.zarr"
-        asked = ["--what", "zarr", "--out", address, "--species", BEECH, "--crs", "EPSG:3035"]
-        assert main(["export", "--model", str(simulated_atlas_folder), *asked]) == 0
-        with xr.open_zarr(address) as data:
-            assert data.attrs["complete"] is True
-            values = data["probability"].values
-        known = list(probabilities(simulated_atlas).values())
-        assert np.nanmax(values) == pytest.approx(max(known), abs=0.0025 + 1e-9)
-        assert main(["export", "--model", str(simulated_atlas_folder), *asked]) == 2
-    finally:
-        server.stop()
+    s3fs.S3FileSystem().mkdir("exports")
+    address = "s3://exports/a.zarr"
+    asked = ["--what", "zarr", "--out", address, "--species", BEECH, "--crs", "EPSG:3035"]
+    assert main(["export", "--model", str(simulated_atlas_folder), *asked]) == 0
+    with xr.open_zarr(address) as data:
+        assert data.attrs["complete"] is True
+        values = data["probability"].values
+    known = list(probabilities(simulated_atlas).values())
+    assert np.nanmax(values) == pytest.approx(max(known), abs=0.0025 + 1e-9)
+    assert main(["export", "--model", str(simulated_atlas_folder), *asked]) == 2
 
 
 def test_a_zarr_grid_that_failed_leaves_nothing_behind(simulated_atlas, beech, tmp_path, monkeypatch):

@@ -317,37 +317,23 @@ def test_an_address_that_does_not_answer_says_so():
 
 
 @pytest.mark.slow
-def test_a_store_lives_in_a_bucket(
-    simulated_atlas: Atlas, filled: TileStore, monkeypatch: pytest.MonkeyPatch
-):
-    from moto.server import ThreadedMotoServer
+def test_a_store_lives_in_a_bucket(simulated_atlas: Atlas, filled: TileStore, s3_server: str):
+    import s3fs
 
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        options = {"client_kwargs": {"endpoint_url": f"http://{host}:{port}"}}
-        import s3fs
-
-        s3fs.S3FileSystem(**options).mkdir("atlases")
-        store = TileStore.create("s3://atlases/pyrenees/predictions.zarr", grid_of(simulated_atlas), options)
-        write_all(store, simulated_atlas)
-        again = TileStore.open("s3://atlases/pyrenees", options)
-        assert again.digests() == filled.digests()
-        tile = int(store.grid.tiles[0])
-        assert_same(again.read_tile(tile), filled.read_tile(tile))
-        again.finish()
-        assert TileStore.open("s3://atlases/pyrenees", options).digests() == filled.digests()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        hot = PredictionStore.open("s3://atlases/pyrenees")
-        np.testing.assert_array_equal(hot.codes, simulated_atlas.store.codes)
-        again.remove_tile(tile)
-        assert len(again.finished()) == len(store.grid.tiles) - 1
-    finally:
-        server.stop()
+    options = {"client_kwargs": {"endpoint_url": s3_server}}
+    s3fs.S3FileSystem(**options).mkdir("atlases")
+    store = TileStore.create("s3://atlases/pyrenees/predictions.zarr", grid_of(simulated_atlas), options)
+    write_all(store, simulated_atlas)
+    again = TileStore.open("s3://atlases/pyrenees", options)
+    assert again.digests() == filled.digests()
+    tile = int(store.grid.tiles[0])
+    assert_same(again.read_tile(tile), filled.read_tile(tile))
+    again.finish()
+    assert TileStore.open("s3://atlases/pyrenees", options).digests() == filled.digests()
+    hot = PredictionStore.open("s3://atlases/pyrenees")  # by the address in the environment
+    np.testing.assert_array_equal(hot.codes, simulated_atlas.store.codes)
+    again.remove_tile(tile)
+    assert len(again.finished()) == len(store.grid.tiles) - 1
 
 
 # Several processes, full disks ----------------------------------------------------------------------------
