@@ -7,13 +7,14 @@ import json
 import re
 from pathlib import Path
 
+import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
 
 from sdm_core import regions, statuses
 from sdm_core.__main__ import main
-from sdm_core.indicators import THREAT_TEXTS
+from sdm_core.indicators import CONCERN_LAYERS, THREAT_TEXTS, concern_layers
 from sdm_core.reports import build_report, concern, text
 from tests.test_threat import LIST
 
@@ -133,6 +134,18 @@ def test_species_table_of_section_five_carries_the_categories_as_labels(reports)
     page = (reports["listed"] / "report.html").read_text(encoding="utf-8")
     assert 'title="Critically Endangered: Red List (Pyrenees), Invented, 2020">CR<' in page
     assert "Least Concern: Red List" not in page  # a label for every common species would say nothing
+
+
+def test_cells_file_has_threat_and_endemism_of_each_cell(simulated_atlas, region, tmp_path):
+    file = statuses.read_statuses(LIST.encode(), "my list.csv")
+    build_report(simulated_atlas, region, tmp_path, formats=("geoparquet",), statuses=[file])
+    cells = gpd.read_parquet(tmp_path / "cells.geoparquet")
+    store = simulated_atlas.store
+    rows = store.rows_of(cells["cell_id"].to_numpy())
+    matched = statuses.match_statuses(file, store.species)
+    for name, values in concern_layers(store, rows, [matched]).items():
+        assert cells[name].to_numpy() == pytest.approx(values, nan_ok=True)
+    assert set(CONCERN_LAYERS) <= set(cells)
 
 
 def test_command_of_the_methods_section_names_the_list(reports):

@@ -287,6 +287,29 @@ def test_without_a_list_nothing_else_changes(store, rows, summary):
     pd.testing.assert_frame_equal(plain.species_table[columns], summary.species_table[columns])
 
 
+def test_layers_of_cells_are_the_indices_of_each_cell(store, rows, matched):
+    layers = indicators.concern_layers(store, rows, [matched])
+    assert list(layers) == list(indicators.CONCERN_LAYERS)
+    p = store.probabilities(rows).astype(np.float64)
+    categories = matched.categories("Red List", "Pyrenees")
+    assert layers["threatened_share"] == pytest.approx(indicators.threatened_share(p, categories), rel=1e-5)
+    assert layers["unassessed_share"] == pytest.approx(indicators.unassessed_share(p, categories), abs=1e-6)
+    worst = indicators.most_threatened(p >= indicators.POSSIBLE_FROM, categories)
+    names = np.array(["", "LC", "NT", "VU", "EN", "CR"], dtype=object)
+    assert (names[layers["most_threatened"].astype(int)] == worst).all()
+    endemic = store.species["endemic"].fillna(False).to_numpy(bool)
+    assert layers["endemic"] == pytest.approx(p[:, endemic].sum(axis=1), rel=1e-5)
+    invasive = store.species["invasive_union_concern"].to_numpy(bool)
+    assert layers["invasive_share"] == pytest.approx(p[:, invasive].sum(axis=1) / p.sum(axis=1), rel=1e-5)
+
+
+def test_weighted_endemism_of_all_cells_adds_up_to_the_number_of_species(store):
+    layer = indicators.concern_layers(store, np.arange(store.n_cells))["weighted_endemism"].astype(np.float64)
+    area = np.asarray(store.area_ha)
+    assert (layer @ area) / area.mean() == pytest.approx(store.n_species, rel=1e-5)
+    assert "threatened_share" not in indicators.concern_layers(store, [0, 1])
+
+
 # Observed ranges --------------------------------------------------------------------------------------
 
 

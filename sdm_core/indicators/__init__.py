@@ -5,6 +5,7 @@
 """
 
 from sdm_core.indicators.cell import CellSummary, summarise_cell, top_species
+from sdm_core.indicators.concern_layers import CONCERN_LAYERS, concern_layers
 from sdm_core.indicators.lists import THREAT_TEXTS, ListGroup, ListSummary, ThreatNumbers
 from sdm_core.indicators.observed_range import (
     CRITERION_B,
@@ -42,6 +43,7 @@ from sdm_core.indicators.threat import (
 
 __all__ = [
     "CERTAIN_FROM",
+    "CONCERN_LAYERS",
     "CRITERION_B",
     "CRITERION_B_NOTE",
     "GONE",
@@ -66,6 +68,7 @@ __all__ = [
     "SpeciesGroup",
     "StoreLike",
     "ThreatNumbers",
+    "concern_layers",
     "convex_hull_km2",
     "flag_members",
     "format_number",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sdm_core import config, exports, regions
 from sdm_core.applicability import assess_trust
 from sdm_core.errors import ReportError
-from sdm_core.indicators import RegionSummary, rule_options, summarise_region
+from sdm_core.indicators import RegionSummary, concern_layers, rule_options, summarise_region
 from sdm_core.observed import Records, observe_region
 from sdm_core.reports import card as cards
 from sdm_core.reports import content, drawings, files, folder, render, text
@@ -111,7 +111,9 @@ def build_report(
     found = None if records is None else observe_region(records, region, atlas.species, summary)
     if found is not None and "csv" in wanted:
         names.insert(-1, OBSERVED_FILE)
-    facts = content.ReportFacts(atlas, region, chosen, summary, trust, moment, permalink, names, found)
+    facts = content.ReportFacts(
+        atlas, region, chosen, summary, trust, moment, permalink, names, found, matched
+    )
     with folder.staged_folder(out, _all_files()) as fresh:
         _write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
@@ -172,7 +174,8 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
             np.asarray(store.cells)[rows],
             np.asarray(store.lonlat)[rows],
             facts.chosen.hectares,
-            {name: values for name, (values, _) in layers.items()},
+            {name: values for name, (values, _) in layers.items()}
+            | concern_layers(store, rows, facts.statuses),
             description=exports.atlas_tags(facts.atlas),
         )
     if "geotiff" in wanted:

@@ -23,6 +23,7 @@ from sdm_core.reports import card as cards
 from sdm_core.reports import concern, observed, text, wording
 from sdm_core.reports.figures import DrawnFigure
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
+from sdm_core.statuses import MatchedStatuses
 
 #: Species in the table of section 5; the annex and `species.csv` hold more.
 N_TABLE_SPECIES = 30
@@ -48,7 +49,8 @@ class ReportFacts:
     """Everything a report is made of.
 
     `chosen` cells of the store inside the region; `files` names of the files written beside the page;
-    `command` what writes the same numbers again; `observed` a user's records beside the prediction.
+    `command` what writes the same numbers again; `observed` a user's records beside the prediction;
+    `statuses` status lists matched to the atlas.
     """
 
     atlas: Any
@@ -60,6 +62,7 @@ class ReportFacts:
     permalink: str
     files: Sequence[str]
     observed: ObservedRegion | None = None
+    statuses: Sequence[MatchedStatuses] = ()
 
 
 def credit_line(facts: ReportFacts) -> str:

@@ -66,7 +66,8 @@ FILE_TEXTS: Mapping[str, str] = {
     OBSERVED_FILE: FILE_TEXT,
     "indicators.json": "all numbers of this report with unit, definition and interval",
     "habitats.csv": "habitats of the region: none, as this atlas predicts none; the file says so",
-    "cells.geoparquet": "one row per H3 cell: richness, Shannon, Simpson, species by rule “sse”; EPSG:4326",
+    "cells.geoparquet": "one row per H3 cell: richness, Shannon, Simpson, species by rule “sse”, endemic, "
+    "protected and invasive species, weighted endemism, threat by the first Red List; EPSG:4326",
     "area.geojson": "outline of the region, which reads back as the same region",
     "maps/richness.tif": "expected species per cell; cloud-optimised GeoTIFF, EPSG:4326",
     "maps/shannon.tif": "Shannon index per cell, nats; cloud-optimised GeoTIFF, EPSG:4326",
