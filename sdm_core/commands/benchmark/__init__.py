@@ -10,7 +10,18 @@ import importlib
 from typing import Any
 
 #: Benchmarks, each in the module of that name.
-BENCHMARKS = ("speed", "nceas", "losses", "recipes", "training", "growth", "faults", "tiling", "load")
+BENCHMARKS = (
+    "speed",
+    "nceas",
+    "assemblages",
+    "losses",
+    "recipes",
+    "training",
+    "growth",
+    "faults",
+    "tiling",
+    "load",
+)
 
 
 def add_arguments(subparsers: Any) -> None:
