@@ -13,7 +13,7 @@ controls, rest = st.columns([1, 4.6], gap="medium")
 with frame.friendly_errors():
     with controls:
         atlas = frame.choose_atlas()
-        layer = parts.choose_layer()
+        layer = parts.choose_layer(atlas)
         species_id = parts.choose_species(atlas)
         window = parts.choose_window(atlas)
         display = parts.choose_display(atlas, layer)

@@ -19,7 +19,10 @@ RAMPS: Mapping[str, str] = {
     "shannon": "cividis",
     "simpson": "cividis",
     "records": "cividis",
+    "information": "plasma",
 }
+#: Layers drawn from 0 to a round end, at this quantile: what lies far beyond takes the colour of the end.
+_FROM_ZERO: Mapping[str, float] = {"effort": 0.98, "information": 1.0, "dissimilarity": 0.98}
 #: Ramp of a quantity that has none of its own.
 OTHER_RAMP = "cividis"
 #: Ramps a reader may ask for instead.
@@ -67,6 +70,9 @@ def scale_for(layer: str, values: NDArray[np.floating], cutoff: float, full_rang
         return Scale(layer, 0.0, 1.0 if full_range else min(1.0, nice_ceiling(top)), cutoff)
     if layer in ("richness", "sse_richness"):
         return Scale(layer, 0.0, nice_ceiling(top), cutoff)
+    if layer in _FROM_ZERO:
+        end = float(np.quantile(finite, _FROM_ZERO[layer])) if finite.size else 1.0
+        return Scale(layer, 0.0, nice_ceiling(end), cutoff)
     low, high = (float(np.quantile(finite, q)) for q in (0.01, 1.0)) if finite.size else (0.0, 1.0)
     step = 0.1 if layer == "shannon" else 0.005
     return Scale(layer, math.floor(low / step) * step, math.ceil(high / step) * step, cutoff)

@@ -26,6 +26,8 @@ _N_PANEL_SPECIES = 15
 #: Width of the legend in the lower right corner of the map.
 _LEGEND_PIXELS = 250
 _DEFAULT_CUTOFF_PERCENT = 2
+#: Layers that are predictions, and so are greyed where the model has no experience.
+PREDICTIONS = ("species", "richness", "shannon", "simpson")
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,21 @@ class Display:
     opacity: float
     cutoff: float
     full_range: bool
+    masked: bool = False
 
 
-def choose_layer() -> str:
+def layers_of(atlas: Atlas) -> list[str]:
+    """What the colours may mean for an atlas."""
+    return [layer for layer in LAYERS if layer == "species" or layer in atlas.store.layer_names]
+
+
+def choose_layer(atlas: Atlas) -> str:
     """Picker of what the colours mean."""
-    layer = state.settle_layer()
+    offered = layers_of(atlas)
+    layer = state.settle_layer(offered)
     st.radio(
         say("layer"),
-        list(LAYERS),
+        offered,
         format_func=LAYERS.__getitem__,
         key=state.fill("layer_picker", layer),
         on_change=state.remember("layer_picker", "layer"),
@@ -120,6 +129,14 @@ def choose_window(atlas: Atlas) -> Bounds | None:
     return None
 
 
+def _limit_of_experience(atlas: Atlas) -> str:
+    """The dissimilarity index above which a cell lies outside the area of applicability, in words."""
+    layers = atlas.store.cell_layers
+    if layers is None or "applicability" not in layers.notes:
+        return ""
+    return say("about_dissimilarity_limit", threshold=f"{layers.notes['applicability']['threshold']:.2f}")
+
+
 def _window_name(value: str) -> str:
     if not value:
         return say("whole_atlas")
@@ -129,6 +146,9 @@ def _window_name(value: str) -> str:
 def choose_display(atlas: Atlas, layer: str) -> Display:
     """Observed records, opacity, and what is greyed out."""
     observed = st.toggle(say("show_observed"), key="show_observed", help=say("show_observed_help"))
+    masked = False
+    if resources.knows_experience(atlas) and layer in PREDICTIONS:
+        masked = st.toggle(say("mask"), value=True, key="mask_outside", help=say("mask_help"))
     with st.popover(say("display"), icon=":material/tune:", width="stretch"):
         opacity = st.slider(say("opacity"), 20, 100, 90, 5, format="%d %%", key="opacity") / 100
         cutoff, full_range = 0.0, False
@@ -147,14 +167,21 @@ def choose_display(atlas: Atlas, layer: str) -> Display:
                 / 100
             )
             full_range = st.toggle(say("full_scale"), key="full_scale", help=say("full_scale_help"))
-    return Display(observed, opacity, cutoff, full_range)
+    return Display(observed, opacity, cutoff, full_range, masked)
 
 
 @st.fragment
 def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, display: Display) -> None:
     """The map, and beside it the species of the hexagon that was clicked; a click reruns only this part."""
     url, scale = maps.published(
-        atlas, layer, species_id, cells, display.cutoff, display.full_range, state.view().window
+        atlas,
+        layer,
+        species_id,
+        cells,
+        display.cutoff,
+        display.full_range,
+        state.view().window,
+        display.masked,
     )
     observed = None
     if display.observed:
@@ -166,7 +193,11 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
     with map_column, st.container(key="map_box"):
         chosen = _chosen_cell()
         every_cell = cells.resolution < atlas.store.resolution
-        style = map_tiles.style_url(atlas, layer, species_id, scale, display.opacity) if every_cell else ""
+        style = (
+            map_tiles.style_url(atlas, layer, species_id, scale, display.opacity, display.masked)
+            if every_cell
+            else ""
+        )
         deck = maps.hexagon_map(
             url,
             layer,
@@ -194,6 +225,8 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
                 frame.source_line(atlas),
                 observed is not None,
                 italic=layer == "species",
+                masked=("hatched" if every_cell else "grey") if display.masked else "",
+                highest=_highest(atlas, layer, cells),
             )
         )
     with panel, st.container(key="cell_panel", height=MAP_HEIGHT, border=False):
@@ -202,6 +235,15 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
         _cell_panel(atlas, chosen)
     if display.observed and observed is None:
         st.caption(say("no_observed"))
+
+
+def _highest(atlas: Atlas, layer: str, cells: MapCells) -> float | None:
+    """Highest value drawn of a layer whose ramp may end below it."""
+    if layer not in ("effort", "dissimilarity"):
+        return None
+    version = str(atlas.store.version)
+    values = resources.values_of(atlas.name, version, layer, -1, state.view().window, cells)
+    return float(np.nanmax(values)) if len(values) else None
 
 
 def _size_drawn(atlas: Atlas, cells: MapCells) -> str:
@@ -315,6 +357,7 @@ def below_map(
         n_species=numbers.number(atlas.store.n_species),
         grain=html.escape(frame.grain(atlas)),
         source=html.escape(frame.data_name(atlas)),
+        limit=_limit_of_experience(atlas),
     )
     if cells.resolution < atlas.store.resolution:
         sentence += " " + say("coarse_note", area=numbers.number(cells.mean_area_km2))

@@ -36,28 +36,31 @@ def origin() -> str:
     return f"{address.scheme}://{address.netloc}" if address.netloc else ""
 
 
-def tiles_url(atlas: Atlas, layer: str, species_id: int, scale: Scale) -> str:
-    """Address pattern of the tiles of a layer in the colours of the page."""
+def tiles_url(atlas: Atlas, layer: str, species_id: int, scale: Scale, masked: bool = False) -> str:
+    """Address pattern of the tiles of a layer in the colours of the page, masked or not."""
     name = f"species/{species_id}" if layer == "species" else layer
     look = {
         "min": f"{scale.low:g}",
         "max": f"{scale.high:g}",
         "cutoff": f"{scale.cutoff:g}",
         "theme": "dark" if palette.is_dark() else "light",
+        **({"mask": "true"} if masked else {}),
         "v": atlas.store.version,
     }
     tiles = f"{API_PREFIX}/v1/atlases/{atlas.name}/tiles/{name}/{{z}}/{{x}}/{{y}}.png"
     return f"{origin()}{base_path()}{tiles}?{urlencode(look)}"
 
 
-def style_url(atlas: Atlas, layer: str, species_id: int, scale: Scale, opacity: float) -> str:
+def style_url(
+    atlas: Atlas, layer: str, species_id: int, scale: Scale, opacity: float, masked: bool = False
+) -> str:
     """Address of a map style: sea, land, the tiles of a layer, borders.
 
     The layer shown before stays below and fades once the new one is there, so that the map never goes blank.
     """
     ink = palette.inks()
     root = f"{origin()}{base_path()}"
-    shown, before = _remember(tiles_url(atlas, layer, species_id, scale))
+    shown, before = _remember(tiles_url(atlas, layer, species_id, scale, masked))
     drawn = [(before, 0.0), (shown, round(opacity, 2))] if before else [(shown, round(opacity, 2))]
     style = {
         "version": 8,

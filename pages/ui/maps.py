@@ -54,30 +54,53 @@ def fit(bounds: Bounds, pixels: tuple[int, int] = _FIT_PIXELS) -> tuple[float, f
     return (west + east) / 2, latitude, round(min(zoom, 11.0), 2)
 
 
-def hexagon_rows(cells: MapCells, values: NDArray[np.floating], scale: Scale, ink: palette.Inks) -> bytes:
-    """JSON rows of a hexagon layer: cell, colour, value, and percent and name of its best species."""
-    colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, ink)
+def hexagon_rows(
+    cells: MapCells,
+    values: NDArray[np.floating],
+    scale: Scale,
+    ink: palette.Inks,
+    outside: NDArray[np.bool_] | None = None,
+) -> bytes:
+    """JSON rows of a hexagon layer: cell, colour, value, warning, percent and name of its best species.
+
+    outside: which hexagons lie outside the model's experience and are greyed; their tooltip says so.
+    """
+    colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, ink, outside)
+    doubtful = np.zeros(len(values), dtype=bool) if outside is None else outside
+    warning = f"<br><b>{html.escape(say('tooltip_outside'))}</b>"
     rows = (
-        f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":"{layer_value(scale.layer, value)}",{label}}}'
-        for cell, (red, green, blue), value, label in zip(
-            cells.names, colours.tolist(), values.tolist(), cells.labels, strict=True
+        f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":"{layer_value(scale.layer, value)}",'
+        f'"o":"{warning if doubt else ""}",{label}}}'
+        for cell, (red, green, blue), value, doubt, label in zip(
+            cells.names, colours.tolist(), values.tolist(), doubtful.tolist(), cells.labels, strict=True
         )
     )
     return f"[{','.join(rows)}]".encode()
 
 
 def published(
-    atlas: Atlas, layer: str, species_id: int, cells: MapCells, cutoff: float, full_range: bool, part: str
+    atlas: Atlas,
+    layer: str,
+    species_id: int,
+    cells: MapCells,
+    cutoff: float,
+    full_range: bool,
+    part: str,
+    masked: bool = False,
 ) -> tuple[str, Scale]:
-    """Address of a layer's hexagons for the browser, and their scale; `part` names what `cells` covers."""
+    """Address of a layer's hexagons for the browser, and their scale; `part` names what `cells` covers.
+
+    masked: grey out what lies outside the model's experience.
+    """
     ink = palette.inks()
     version = str(atlas.store.version)
     values = resources.values_of(
         atlas.name, version, layer, species_id if layer == "species" else -1, part, cells
     )
     scale = scale_for(layer, values, cutoff, full_range)
-    key = repr((atlas.name, version, layer, species_id, part, scale, ink.faint))
-    return LAYERS.publish(key, lambda: hexagon_rows(cells, values, scale, ink), base_path()), scale
+    outside = resources.outside_of(atlas.name, version, part, cells) if masked else None
+    key = repr((atlas.name, version, layer, species_id, part, scale, ink.faint, masked))
+    return LAYERS.publish(key, lambda: hexagon_rows(cells, values, scale, ink, outside), base_path()), scale
 
 
 def hexagon_map(
@@ -207,7 +230,7 @@ def tooltip(layer: str, mean_of: str = "") -> str:
     """HTML of the tooltip: the value with its unit, what it is a mean of, the best species of the hexagon."""
     lines = "".join(f"<br>{{p{rank}}} <i>{{s{rank}}}</i>" for rank in range(N_TOOLTIP_SPECIES))
     wider = f"<br><span style='opacity:0.75'>{mean_of}</span>" if mean_of else ""
-    return f"<b>{{v}}</b> {LAYER_UNITS[layer]}{wider}{lines}"
+    return f"<b>{{v}}</b> {LAYER_UNITS[layer]}{wider}{{o}}{lines}"
 
 
 TOOLTIP_STYLE = {
@@ -294,13 +317,31 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
     ]
 
 
-def legend(scale: Scale, name: str, size: str, source: str, show_observed: bool, italic: bool) -> str:
-    """HTML of the legend: name, unit, ramp with its ends, swatches, size of what is drawn, atlas and date."""
+def legend(
+    scale: Scale,
+    name: str,
+    size: str,
+    source: str,
+    show_observed: bool,
+    italic: bool,
+    masked: str = "",
+    highest: float | None = None,
+) -> str:
+    """HTML of the legend: name, unit, ramp with its ends, swatches, size of what is drawn, atlas and date.
+
+    masked: "hatched" or "grey", where what lies outside the model's experience is so. highest: value drawn;
+    the end of the ramp says where it stands for more.
+    """
     ink = palette.inks()
     title = f"<i>{html.escape(name)}</i>" if italic else html.escape(name)
     middle = (scale.low + scale.high) / 2
-    ends = "".join(f"<span>{layer_value(scale.layer, v)}</span>" for v in (scale.low, middle, scale.high))
+    labels = [layer_value(scale.layer, v) for v in (scale.low, middle, scale.high)]
+    if highest is not None and highest > scale.high:
+        labels[-1] = f"≥\u202f{labels[-1]}"
+    ends = "".join(f"<span>{label}</span>" for label in labels)
     swatches = []
+    if masked:
+        swatches.append(f'<span class="fs-swatch fs-{masked}"></span>' + say("legend_outside"))
     if scale.cutoff > scale.low:
         swatches.append(
             f'<span class="fs-swatch" style="background:{palette.css(ink.zero)}"></span>'

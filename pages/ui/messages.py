@@ -61,11 +61,13 @@ ENGLISH: dict[str, str] = {
     "full_scale_help": "Off: the ramp ends at the highest value drawn here, as the legend says.",
     "legend_cutoff": "below {value}",
     "legend_missing": "no prediction",
-    "mask": "Grey out the unknown",
+    "mask": "Mark outside the model",
     "mask_help": (
-        "Greys the cells outside the model's area of applicability: their climate, terrain, land cover or "
-        "position is unlike that of every place it has learned from, so that nobody knows how wrong it is there."
+        "Hatches or greys the cells outside the model's area of applicability: their climate, terrain, land "
+        "cover or position is unlike that of every place it has learned from; nobody knows how wrong it is."
     ),
+    "mask_share": "Grey out the {percent} outside the model's experience",
+    "short_information": "Look next",
     "legend_outside": "outside the model's experience",
     "tooltip_outside": "outside the model's experience",
     "legend_observed": "records observed",
@@ -111,9 +113,10 @@ ENGLISH: dict[str, str] = {
         "measures evenness of predicted occurrence, and saturates near 1 in rich cells."
     ),
     "about_information": (
-        "What a visit may teach, from 0 to 100: the uncertainty of the list of {n_species} species (Σ p (1 − p), "
-        "as a share of the largest it could be) times the gap in records, h / (h + e), e being the records per "
-        "100 km² around the cell and h their median. How easily a place is reached is not counted."
+        "What a visit may teach, from 0 to 100: the uncertainty of the list of {n_species} species, "
+        "Σ p (1 − p) as a share of the largest it could be, times the gap in records, h / (h + e), e being "
+        "the records per 100 km² around the cell and h their median. How easily a place is reached is not "
+        "counted."
     ),
     "about_effort": (
         "Records the model learned from per 100 km², in the coarse cell of about 250 km² around each cell; "

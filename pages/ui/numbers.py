@@ -64,7 +64,9 @@ def layer_value(layer: str, value: float) -> str:
         (0 if value >= 20 or value == int(value) else 1)
         if layer == "richness"
         else 2
-        if layer == "shannon"
+        if layer in ("shannon", "dissimilarity")
+        else (0 if value >= 20 or value == int(value) else 1)
+        if layer in ("effort", "information")
         else 3
     )
     return number(value, digits)

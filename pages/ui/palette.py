@@ -25,6 +25,7 @@ class Inks:
     outline: tuple[int, int, int, int]
     label: tuple[int, int, int, int]
     covered: tuple[int, int, int, int]
+    outside: tuple[int, int, int, int]
 
 
 LIGHT = Inks(
@@ -38,6 +39,7 @@ LIGHT = Inks(
     outline=(194, 37, 92, 255),
     label=(60, 72, 76, 255),
     covered=(196, 220, 204, 255),
+    outside=(190, 190, 186, 255),
 )
 DARK = Inks(
     sea="#0d1417",
@@ -50,6 +52,7 @@ DARK = Inks(
     outline=(255, 120, 165, 255),
     label=(205, 214, 214, 255),
     covered=(38, 70, 58, 255),
+    outside=(98, 104, 104, 255),
 )
 
 
@@ -70,11 +73,18 @@ def ramp(layer: str) -> NDArray[np.uint8]:
 
 
 def colours(
-    layer: str, values: NDArray[np.floating], low: float, high: float, cutoff: float, ink: Inks
+    layer: str,
+    values: NDArray[np.floating],
+    low: float,
+    high: float,
+    cutoff: float,
+    ink: Inks,
+    outside: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """RGB of each value between `low` and `high`, uint8 (n, 3).
 
-    NaN and values below `cutoff` are faint, and zero below a cut-off has an ink of its own.
+    NaN and values below `cutoff` are faint, and zero below a cut-off has an ink of its own. What lies
+    `outside` the model's experience is three quarters grey, as much as the stripes of the tiles cover.
     """
     span = high - low if high > low else 1.0
     scaled = np.nan_to_num((values - low) / span)
@@ -82,6 +92,9 @@ def colours(
     found[~(values >= cutoff)] = ink.faint[:3]
     if cutoff > 0:
         found[values == 0] = ink.zero[:3]
+    if outside is not None:
+        grey = np.array(ink.outside[:3], dtype=np.float64)
+        found[outside] = (0.25 * found[outside] + 0.75 * grey).round().astype(np.uint8)
     return found
 
 

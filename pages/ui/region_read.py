@@ -26,6 +26,7 @@ from sdm_core import config
 from sdm_core.regions import DEFAULT_CONTAINMENT
 
 if TYPE_CHECKING:
+    from pages.ui.hexagons import MapCells
     from sdm_core.applicability import Trust
     from sdm_core.indicators import Indicator, RegionSummary
     from sdm_core.observed import ObservedRegion
@@ -263,11 +264,12 @@ def _region_map(
     observed: ObservedRegion | None,
 ) -> None:
     version = str(atlas.store.version)
+    known = atlas.store.layer_names
     layer = st.segmented_control(
         say("map_shows"),
-        ["richness", "shannon", "simpson"],
+        [name for name in ("richness", "shannon", "simpson", "information") if name in known],
         default="richness",
-        format_func=LAYERS.__getitem__,
+        format_func=lambda name: say("short_information") if name == "information" else LAYERS[name],
         key="region_layer",
         label_visibility="collapsed",
         disabled=species_id is not None,
@@ -276,7 +278,8 @@ def _region_map(
     cells = resources.region_cells(
         atlas.name, version, region.geometry_hash, reading.summary.containment, region
     )
-    url, scale = maps.published(atlas, shown, species_id or 0, cells, 0.0, False, reading.part)
+    masked = _choose_mask(atlas, reading, cells) and shown in explore_parts.PREDICTIONS
+    url, scale = maps.published(atlas, shown, species_id or 0, cells, 0.0, False, reading.part, masked)
     name = str(atlas.store.species["species"].iloc[species_id]) if species_id is not None else LAYERS[shown]
     with st.container(key="region_map_box"):
         st.pydeck_chart(
@@ -300,8 +303,24 @@ def _region_map(
                 frame.source_line(atlas),
                 observed is not None,
                 italic=species_id is not None,
+                masked="grey" if masked else "",
             )
         )
+
+
+def _choose_mask(atlas: Atlas, reading: Reading, cells: MapCells) -> bool:
+    """Whether to grey what lies outside the model's experience; asked only where anything does."""
+    if not resources.knows_experience(atlas):
+        return False
+    outside = resources.outside_of(atlas.name, str(atlas.store.version), reading.part, cells)
+    if not outside.any():
+        return False
+    return st.toggle(
+        say("mask_share", percent=numbers.percent(float(outside.mean()))),
+        value=True,
+        key="mask_region",
+        help=say("mask_help"),
+    )
 
 
 def shown_species(table: pd.DataFrame) -> pd.DataFrame:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: A town is offered where a cell of this resolution around it holds predictions.
 _TOWN_RESOLUTION = 5
 _MAX_TOWNS = 4_000
+#: Share of the area of a hexagon from which what holds for it holds for the hexagon.
+_MOSTLY = 0.5
 
 #: One lock per atlas, so that it is unpacked once.
 _OPENING: dict[str, threading.Lock] = {}
@@ -182,6 +184,11 @@ def fine_area_km2(name: str, version: str) -> float:
     return float(np.asarray(open_atlas(name).store.area_ha, dtype=np.float64).mean() / 100)
 
 
+def knows_experience(atlas: Atlas) -> bool:
+    """Whether an atlas knows where its model has experience."""
+    return "applicability" in atlas.store.layer_names
+
+
 def padded(bounds: Bounds, share: float = 0.06) -> Bounds:
     """Bounds with a margin on every side."""
     west, south, east, north = bounds
@@ -277,6 +284,12 @@ def values_of(
     total = np.add.reduceat(np.where(known, values, 0.0) * weights, cells.starts)
     with np.errstate(invalid="ignore"):
         return total / np.add.reduceat(weights, cells.starts)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def outside_of(name: str, version: str, part: str, _cells: MapCells) -> NDArray[np.bool_]:
+    """Which hexagons of the map `part` lie mostly outside the model's experience (n_hexagons,)."""
+    return ~(values_of(name, version, "applicability", -1, part, _cells) >= _MOSTLY)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

@@ -6,7 +6,7 @@ An unknown value in a link becomes one friendly sentence (`notices`) and a defau
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from urllib.parse import urlencode
 
@@ -129,9 +129,9 @@ def settle_choice(
     return default
 
 
-def settle_layer() -> str:
-    """The layer to draw."""
-    return settle_choice("layer", list(LAYERS), "species", "unknown_layer", LAYERS.__getitem__)
+def settle_layer(offered: Sequence[str] = tuple(LAYERS)) -> str:
+    """The layer to draw, one of those offered."""
+    return settle_choice("layer", list(offered), "species", "unknown_layer", LAYERS.__getitem__)
 
 
 def settle_rule(default: str) -> str:
