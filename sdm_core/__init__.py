@@ -11,6 +11,7 @@ evaluation                      spatial blocks, metrics, calibration, model card
 prediction, registry            calibrated probabilities per H3 cell, and the atlases made of them
 assemblages, diversity          probabilities to species sets; alpha, beta, gamma, Hill numbers
 indicators, applicability       what a region's page and report say, and how far to trust it
+observed                        a user's own records and plots, beside what is predicted
 exports                         GeoTIFF, GeoParquet, NetCDF, Zarr, a static STAC catalogue
 reports                         HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, manifest
 pipeline                        configuration to atlas

@@ -13,6 +13,8 @@ from sdm_core.observed.numbers import ObservedNumber
 PLOT_SIZES = (100, 50, 20, 10, 5)
 RECORD_SIZES = (10_000, 1_000, 500, 100, 50)
 _N_BOOTSTRAP = 50
+#: Expected numbers of species are shown whole from here on.
+_WHOLE_FROM = 100
 _INTERVAL = "95 % interval of another survey of this kind and size, bootstrapped"
 
 
@@ -51,7 +53,7 @@ def accumulation_numbers(counts: NDArray[np.int64], n_plots: int) -> list[Observ
                     float(curve.diversity[place]),
                     f"Expected number of species in {format_number(units, 0)} {unit} like the "
                     f"{format_number(size, 0)} observed; compare areas at the same number of {unit}.",
-                    1,
+                    0 if curve.diversity[place] >= _WHOLE_FROM else 1,
                     low=float(curve.low[place]),
                     high=float(curve.high[place]),
                     interval=_INTERVAL,

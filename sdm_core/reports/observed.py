@@ -50,16 +50,11 @@ def observed_section(observed: ObservedRegion, summary: RegionSummary) -> dict[s
                 "observed": number.shown,
                 "in_atlas": number.shown_in_atlas if number.predicted else "",
                 "predicted": summary[number.predicted].shown if number.predicted else "",
-                "meaning": number.definition
-                + (f" In brackets: {number.interval}." if number.interval else ""),
+                "meaning": number.definition,
             }
             for number in observed.numbers.values()
         ],
-        "basis": (
-            f"The observed indices weigh {observed.basis_text}. The predicted ones weigh each species by its "
-            "predicted area, which is not abundance; compare them with the observed ones of the atlas’ "
-            "species only."
-        ),
+        "notes": _notes(observed),
         "tables": [table for table in tables if table["rows"]],
         "cleaning": [
             {
@@ -74,6 +69,21 @@ def observed_section(observed: ObservedRegion, summary: RegionSummary) -> dict[s
             for step in observed.account.to_dict("records")
         ],
     }
+
+
+def _notes(observed: ObservedRegion) -> list[str]:
+    """What the brackets of the numbers mean, and what the indices weigh."""
+    measures: dict[str, list[str]] = {}
+    for number in observed.numbers.values():
+        if number.interval:
+            measures.setdefault(number.interval, []).append(number.label)
+    brackets = "; ".join(f"{meaning} ({text.listed(labels)})" for meaning, labels in measures.items())
+    return [
+        *([f"In brackets: {brackets}."] if brackets else []),
+        f"The observed indices weigh {observed.basis_text}. The predicted ones weigh each species by its "
+        "predicted area, which is not abundance; compare them with the observed ones of the atlas’ species "
+        "only.",
+    ]
 
 
 def sentence(observed: ObservedRegion) -> str:
@@ -189,13 +199,17 @@ def _unmatched_table(table: pd.DataFrame) -> dict[str, Any]:
     """Names the atlas does not have: those with a suggestion first, as they can be mended."""
     order = table.assign(near=table["suggestion"] != "")
     shown = order.sort_values(["near", "n_records"], ascending=False, kind="stable").head(N_ROWS)
+    hints = bool(order["near"].any())
     return {
         "caption": "Observed, and not in the atlas under this name" + _of_all(len(shown), len(table)),
-        "columns": ["Records", "Meant, perhaps"],
+        "columns": ["Records", *(["Meant, perhaps"] if hints else [])],
         "rows": [
             {
                 "name": row["species"],
-                "cells": [text.whole(row["n_records"]), row["suggestion"] or text.NOT_DEFINED],
+                "cells": [
+                    text.whole(row["n_records"]),
+                    *([row["suggestion"] or text.NOT_DEFINED] if hints else []),
+                ],
             }
             for row in shown.to_dict("records")
         ],
