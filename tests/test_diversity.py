@@ -174,6 +174,21 @@ def test_jost_alpha_of_order_1_is_the_weighted_mean_entropy():
     assert diversity.alpha_jost(cells, 1, [3, 1]) == pytest.approx(expected)
 
 
+def test_entropy_in_one_pass_is_that_of_the_definition_with_zeros_and_extreme_weights():
+    generator = np.random.default_rng(12)
+    for precision, error in ((np.float32, 3e-6), (np.float64, 1e-12)):
+        values = generator.random((300, 50)).astype(precision) ** 8
+        values[::3, 10:] = 0  # from some row on zeros are expected, before it they are not
+        share = values.astype(np.float64) / values.sum(axis=1, dtype=np.float64)[:, None]
+        expected = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+        np.testing.assert_allclose(diversity.shannon(values), expected, atol=error)
+        np.testing.assert_allclose(diversity.shannon(values[1:3]), expected[1:3], atol=error)
+    least, most = np.finfo(np.float64).tiny, np.finfo(np.float64).max
+    assert diversity.shannon([least, least, 0]) == pytest.approx(math.log(2))
+    assert diversity.shannon([most, most, 0]) == pytest.approx(math.log(2))
+    assert diversity.shannon(np.array([3, 3, 0], np.uint8)) == pytest.approx(math.log(2))
+
+
 # What is empty, and what is refused.
 
 
