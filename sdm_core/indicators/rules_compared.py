@@ -123,7 +123,7 @@ def compare_rules(
     effects: list[RuleEffect] = []
     for number, (name, given) in enumerate(contestants):
         complete = rule_options(name, given)
-        if number and (name, complete) == in_use:
+        if number and rule_text(name, complete) == rule_text(*in_use):
             continue
         counts = set_counts(store, selected, name, complete)
         effects.append(_effect(name, complete, counts, weights, chosen=number == 0))

@@ -22,6 +22,7 @@ from sdm_core.observed import ObservedRegion
 from sdm_core.reports import card as cards
 from sdm_core.reports import concern, observed, text, wording
 from sdm_core.reports.figures import DrawnFigure
+from sdm_core.reports.rule_table import rule_table
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
 from sdm_core.statuses import MatchedStatuses
 
@@ -124,6 +125,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         ),
         "diversity_rows": _diversity_rows(summary),
         "diversity_notes": wording.DIVERSITY_NOTES,
+        "rules_beside": rule_table(facts.atlas.store, facts.chosen, summary),
         "species_intro": _species_intro(summary),
         "species_top": species_rows(table.head(N_TABLE_SPECIES), endemic_origin, statuses),
         "species_top_caption": f"The {min(N_TABLE_SPECIES, len(table))} species predicted over the largest "
