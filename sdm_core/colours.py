@@ -20,9 +20,19 @@ RAMPS: Mapping[str, str] = {
     "simpson": "cividis",
     "records": "cividis",
     "information": "plasma",
+    "threatened_share": "inferno",
+    "invasive_share": "inferno",
 }
 #: Layers drawn from 0 to a round end, at this quantile: what lies far beyond takes the colour of the end.
-_FROM_ZERO: Mapping[str, float] = {"effort": 0.98, "information": 1.0, "dissimilarity": 0.98}
+_FROM_ZERO: Mapping[str, float] = {
+    "effort": 0.98,
+    "information": 1.0,
+    "dissimilarity": 0.98,
+    "endemic": 1.0,
+    "weighted_endemism": 0.98,
+    "invasive_share": 0.98,
+    "threatened_share": 1.0,
+}
 #: Ramp of a quantity that has none of its own.
 OTHER_RAMP = "cividis"
 #: Ramps a reader may ask for instead.

@@ -143,3 +143,15 @@ def coverage(store: PredictionStore) -> bytes:
     return json.dumps(
         {"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(whole))}
     ).encode()
+
+
+def means(values: NDArray[np.floating], area_ha: NDArray[np.float64], cells: MapCells) -> NDArray[np.float64]:
+    """One value per hexagon from values of its cells: area-weighted means where hexagons are coarser."""
+    values = np.asarray(values, dtype=np.float64)
+    if len(cells.starts) == len(cells.rows):
+        return values
+    known = np.isfinite(values)
+    weights = np.where(known, area_ha, 0.0)
+    total = np.add.reduceat(np.where(known, values, 0.0) * weights, cells.starts)
+    with np.errstate(invalid="ignore"):
+        return total / np.add.reduceat(weights, cells.starts)

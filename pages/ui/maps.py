@@ -87,16 +87,19 @@ def published(
     full_range: bool,
     part: str,
     masked: bool = False,
+    values: NDArray[np.float64] | None = None,
 ) -> tuple[str, Scale]:
     """Address of a layer's hexagons for the browser, and their scale; `part` names what `cells` covers.
 
-    masked: grey out what lies outside the model's experience.
+    masked: grey out what lies outside the model's experience. values: one per hexagon, for a layer that no
+    store holds; `part` then names what they are made from, too.
     """
     ink = palette.inks()
     version = str(atlas.store.version)
-    values = resources.values_of(
-        atlas.name, version, layer, species_id if layer == "species" else -1, part, cells
-    )
+    if values is None:
+        values = resources.values_of(
+            atlas.name, version, layer, species_id if layer == "species" else -1, part, cells
+        )
     scale = scale_for(layer, values, cutoff, full_range)
     outside = resources.outside_of(atlas.name, version, part, cells) if masked else None
     key = repr((atlas.name, version, layer, species_id, part, scale, ink.faint, masked))

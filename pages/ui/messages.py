@@ -436,6 +436,17 @@ LAYER_UNITS: dict[str, str] = {
     "information": "expected information of a visit, 0 to 100",
     "effort": "records per 100 km² around a cell",
     "dissimilarity": "dissimilarity index",
+    "endemic": "endemic species expected per cell",
+    "weighted_endemism": "weighted endemism Σ p/range (range in cells)",
+    "invasive_share": "share of invasive species of Union concern",
+    "threatened_share": "threatened share of the assessed species",
+}
+#: Layers of the Region map beside `LAYERS`: short name for the button, name for the legend.
+CONCERN_LAYERS: dict[str, tuple[str, str]] = {
+    "endemic": ("Endemic", "Endemic species"),
+    "weighted_endemism": ("Endemism", "Weighted endemism"),
+    "invasive_share": ("Invasive", "Invasive species"),
+    "threatened_share": ("Threatened", "Threatened species"),
 }
 RULES: dict[str, str] = {
     "sse": "Expected number (SSE)",

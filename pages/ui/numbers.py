@@ -58,11 +58,11 @@ def size(n_bytes: float) -> str:
 
 def layer_value(layer: str, value: float) -> str:
     """A value of a map layer as its legend and tooltip write it."""
-    if layer == "species":
+    if layer in ("species", "invasive_share", "threatened_share"):
         return percent(value)
     digits = (
         (0 if value >= 20 or value == int(value) else 1)
-        if layer == "richness"
+        if layer in ("richness", "endemic")
         else 2
         if layer in ("shannon", "dissimilarity")
         else (0 if value >= 20 or value == int(value) else 1)

@@ -21,7 +21,7 @@ from pages.ui import (
     resources,
     state,
 )
-from pages.ui.messages import CONTAINMENT, LAYERS, RULE_HELP, RULES, say
+from pages.ui.messages import CONCERN_LAYERS, CONTAINMENT, LAYERS, RULE_HELP, RULES, say
 from sdm_core import config
 from sdm_core.regions import DEFAULT_CONTAINMENT
 
@@ -267,9 +267,10 @@ def _region_map(
     known = atlas.store.layer_names
     layer = st.segmented_control(
         say("map_shows"),
-        [name for name in ("richness", "shannon", "simpson", "information") if name in known],
+        [name for name in ("richness", "shannon", "simpson", "information") if name in known]
+        + region_statuses.layers(reading.summary),
         default="richness",
-        format_func=lambda name: say("short_information") if name == "information" else LAYERS[name],
+        format_func=_layer_button,
         key="region_layer",
         label_visibility="collapsed",
         disabled=species_id is not None,
@@ -278,9 +279,18 @@ def _region_map(
     cells = resources.region_cells(
         atlas.name, version, region.geometry_hash, reading.summary.containment, region
     )
-    masked = _choose_mask(atlas, reading, cells) and shown in explore_parts.PREDICTIONS
-    url, scale = maps.published(atlas, shown, species_id or 0, cells, 0.0, False, reading.part, masked)
-    name = str(atlas.store.species["species"].iloc[species_id]) if species_id is not None else LAYERS[shown]
+    masked = _choose_mask(atlas, reading, cells) and (
+        shown in explore_parts.PREDICTIONS or shown in CONCERN_LAYERS
+    )
+    values, part = None, reading.part
+    if shown in CONCERN_LAYERS:
+        values = region_statuses.layer_values(atlas, reading, cells, shown)
+        part = region_statuses.layer_part(reading, shown)
+    url, scale = maps.published(atlas, shown, species_id or 0, cells, 0.0, False, part, masked, values)
+    if species_id is not None:
+        name = str(atlas.store.species["species"].iloc[species_id])
+    else:
+        name = CONCERN_LAYERS[shown][1] if shown in CONCERN_LAYERS else LAYERS[shown]
     with st.container(key="region_map_box"):
         st.pydeck_chart(
             maps.hexagon_map(
@@ -306,6 +316,13 @@ def _region_map(
                 masked="grey" if masked else "",
             )
         )
+
+
+def _layer_button(layer: str) -> str:
+    """Short name of a layer of the region's map."""
+    if layer in CONCERN_LAYERS:
+        return CONCERN_LAYERS[layer][0]
+    return say("short_information") if layer == "information" else LAYERS[layer]
 
 
 def _choose_mask(atlas: Atlas, reading: Reading, cells: MapCells) -> bool:

@@ -6,15 +6,18 @@ import html
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
-from pages.ui import frame, numbers, resources
-from pages.ui.messages import say
+from pages.ui import frame, hexagons, numbers, resources
+from pages.ui.messages import CONCERN_LAYERS, say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError
 
 if TYPE_CHECKING:
+    from pages.ui.hexagons import MapCells
     from pages.ui.region_read import Reading
     from sdm_core.indicators import ListSummary, RegionSummary
     from sdm_core.regions import Region
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Lists of the session by digest, in the order they were added: never in a cache that sessions share.
 _KEPT, _MATCHED, _SUMMARY, _ROUND = "status_files", "status_matched", "status_summary", "status_round"
+#: Layers of the last region read, by atlas version, region and lists.
+_LAYERS = "status_layers"
 _MAX_LISTS = 12
 _STATUSES = config.ASSETS_DIR / "statuses"
 _TABLE_HEIGHT = 300
@@ -93,6 +98,42 @@ def section(atlas: Atlas, reading: Reading) -> None:
         _upload()
         for file in files():
             _matching(_matched(file, atlas))
+
+
+def layers(summary: RegionSummary) -> list[str]:
+    """Names of `messages.CONCERN_LAYERS` that say something about this region."""
+    red = any(
+        listed.official is not None and math.isfinite(listed.official.threatened_share)
+        for listed in summary.status_lists
+    )
+    shown = {
+        "endemic": summary.groups["endemic"].expected > 0,
+        "weighted_endemism": math.isfinite(summary.value("relative_endemism")),
+        "invasive_share": summary.value("invasive_share") > 0,
+        "threatened_share": red,
+    }
+    return [name for name in CONCERN_LAYERS if shown[name]]
+
+
+def layer_part(reading: Reading, layer: str) -> str:
+    """What the values of a layer are made from: the region, and the lists where it depends on them."""
+    digests = [file.digest for file in files()] if layer == "threatened_share" else []
+    return ":".join([reading.part, *digests])
+
+
+def layer_values(atlas: Atlas, reading: Reading, cells: MapCells, layer: str) -> NDArray[np.float64]:
+    """One value per hexagon of a layer, from the predictions and the session's lists; kept in the session."""
+    from sdm_core import indicators
+
+    given = files()
+    key = (str(atlas.store.version), reading.part, *(file.digest for file in given))
+    kept = st.session_state.get(_LAYERS)
+    if kept is None or kept[0] != key:
+        matched = [_matched(file, atlas) for file in given]
+        kept = (key, indicators.concern_layers(atlas.store, cells.rows, matched))
+        st.session_state[_LAYERS] = kept
+    area_ha = np.asarray(atlas.store.area_ha, dtype=np.float64)[cells.rows]
+    return hexagons.means(kept[1][layer], area_ha, cells)
 
 
 def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:

@@ -276,14 +276,7 @@ def values_of(
         values = hexagons.probability_of_code()[store.species_map(species_id)[cells.rows]]
     else:
         values = np.asarray(store.layer(layer)[cells.rows], dtype=np.float64)
-    if len(cells.starts) == len(cells.rows):
-        return values
-    weights = np.asarray(store.area_ha, dtype=np.float64)[cells.rows]
-    known = np.isfinite(values)
-    weights = np.where(known, weights, 0.0)
-    total = np.add.reduceat(np.where(known, values, 0.0) * weights, cells.starts)
-    with np.errstate(invalid="ignore"):
-        return total / np.add.reduceat(weights, cells.starts)
+    return hexagons.means(values, np.asarray(store.area_ha, dtype=np.float64)[cells.rows], cells)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from pages.ui import region_read, region_statuses, region_take
+from pages.ui import numbers, region_read, region_statuses, region_take, routes
+from pages.ui.messages import LAYER_UNITS
 from sdm_core import indicators, regions, statuses
 from tests.pages.conftest import shown_html
 from tests.pages.test_region import engine_summary, link_to
@@ -141,3 +142,39 @@ def test_lists_are_kept_in_the_session_only(with_list, simulated_atlas, open_pag
     other = open_page("region", region=link_to(WHOLE))
     assert 'data-testid="status-list"' not in shown_html(other)
     assert indicators.THREAT_TEXTS["threatened_share"] in html.unescape(shown_html(other))
+
+
+def hexagon_values(app) -> list[str]:
+    """Values of the hexagons on the region's map, as their tooltips print them."""
+    deck = json.loads(app.get("deck_gl_json_chart")[0].proto.json)
+    address = next(layer["data"] for layer in deck["layers"] if layer["id"] == "cells")
+    return [
+        row["v"] for row in json.loads(routes.LAYERS.body(address.rpartition("/")[2].removesuffix(".json")))
+    ]
+
+
+def test_the_map_shows_threat_by_the_list_and_goes_back_when_it_is_removed(with_list, simulated_atlas):
+    app = with_list()
+    assert not {"threatened_share"} & set(region_statuses.layers(engine_summary(simulated_atlas, WHOLE)))
+    app = with_list(("mine.csv", LIST.encode()))
+    app.button_group(key="region_layer").set_value("threatened_share").run()
+    assert not app.exception
+    assert "threatened share of the assessed species" in text_of(app)
+    store = simulated_atlas.store
+    region = regions.decode_region_link(link_to(WHOLE))
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    matched = statuses.match_statuses(statuses.read_statuses(LIST.encode()), store.species)
+    share = indicators.concern_layers(store, chosen.rows, [matched])["threatened_share"]
+    assert hexagon_values(app) == [numbers.percent(float(value)) for value in share]
+    app.button(key=f"status_remove_{matched.file.digest}").click().run()
+    assert not app.exception
+    assert "threatened share of the assessed species" not in text_of(app)
+
+
+@pytest.mark.parametrize("layer", ["endemic", "weighted_endemism", "invasive_share"])
+def test_the_map_shows_endemism_and_invasion_without_a_list(with_list, layer):
+    app = with_list()
+    app.button_group(key="region_layer").set_value(layer).run()
+    assert not app.exception
+    assert LAYER_UNITS[layer] in text_of(app)
+    assert len(set(hexagon_values(app))) > 10
