@@ -118,6 +118,15 @@ def test_records_outside_are_counted_and_change_nothing_else(simulated_atlas, re
     assert "2 of 3 records lie outside the outline" in " ".join(found.warnings)
 
 
+def test_records_count_within_the_outline_and_not_within_its_box(simulated_atlas, summary):
+    corner = regions.region_from_geojson(
+        {"type": "Polygon", "coordinates": [[[0.4, 42.45], [1.2, 42.45], [0.4, 42.75], [0.4, 42.45]]]}
+    )
+    text = "species,longitude,latitude\nAbies alba,0.5,42.5\nPinus nigra,1.1,42.7\nTaxus baccata,0.8,42.45\n"
+    found = observed(text, simulated_atlas, corner, summary)
+    assert set(found.species["species"]) == {"Abies alba", "Taxus baccata"} and found.n_outside == 1
+
+
 def test_records_without_a_year_are_counted_and_the_last_year_is_of_those_with_one(
     simulated_atlas, region, summary
 ):
@@ -360,6 +369,26 @@ def test_windows_text_is_read_with_a_note_and_gzip_as_it_is():
 def test_a_file_that_cannot_be_used_gets_one_sentence(text, said):
     with pytest.raises(OccurrenceError, match=said):
         read(text)
+
+
+def test_impossible_years_and_keys_and_unknown_covers_stop_nothing():
+    text = "species,longitude,latitude,year,speciesKey\nAbies alba,1,42,99999999999999999999,1.5\n"
+    records = read(text + "Pinus nigra,1,42,2001,99999999999999999999\n")
+    assert records.table["species"].tolist() == ["Pinus nigra"] and records.table["gbif_key"].isna().all()
+    assert records.account.set_index("rule").loc["impossible years", "removed"] == 1
+    covers = read(PLOTS.replace(",60", ",NA").replace("alba,20", "alba,0"))
+    assert covers.table["cover"].isna().tolist() == [True, False, False]
+
+
+def test_a_cube_is_read_alone_and_damaged_archives_get_one_sentence():
+    cube = b"eeacellcode,species,occurrences\n1kmE3500N2200,Abies alba,3\n"
+    assert read_records([("cube.csv", cube)]).n_records == 1
+    packed = bytearray(gzip.compress(PLOTS.encode()))
+    for place in range(10, len(packed)):
+        packed[place] ^= 4
+        with pytest.raises(OccurrenceError, match=r"cannot be unpacked|has no column|is not written"):
+            read_records([("a.csv.gz", bytes(packed))])
+        packed[place] ^= 4
 
 
 def test_a_count_of_nought_is_an_absence():

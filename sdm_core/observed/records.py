@@ -176,7 +176,8 @@ def read_records(
                 parts.append(_Part(path.name, found))
             else:
                 tables += found
-    parts += _read_tables(tables, crs, cover_scale)
+    if tables or not parts:
+        parts += _read_tables(tables, crs, cover_scale)
     return Records(
         pd.concat([_columns(part) for part in parts], ignore_index=True),
         _account(parts, tables),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+import zlib
 from pathlib import Path
 
 from sdm_core import config
@@ -52,7 +53,7 @@ def check_packed(path: Path) -> None:
                 while block := packed.read(_BLOCK_BYTES):
                     unpacked += len(block)
                     _check_unpacked(unpacked, path.name)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
         raise OccurrenceError(
             f"'{path.name}' cannot be unpacked ({error}); pack or download it again."
         ) from error

@@ -16,6 +16,8 @@ from sdm_core.occurrences.table import Cleaner
 Bounds = tuple[float, float, float, float]
 #: Years before herbaria hold dated plants are taken as typing errors.
 FIRST_YEAR = 1600
+#: Years beyond are this one, and impossible.
+_FAR_YEAR = 1_000_000
 #: Flags of GBIF (column `issue`) that together make its `hasGeospatialIssues`.
 GEOSPATIAL_ISSUES = (
     "ZERO_COORDINATE",
@@ -185,7 +187,7 @@ def clean_years(cleaner: Cleaner, years: tuple[int, int] | None) -> None:
     """Years that are possible, as a nullable whole number."""
     if "year" in cleaner.table:
         year = pd.to_numeric(cleaner.table["year"], errors="coerce")
-        year = year.where(year == year.round()).astype("Int64")
+        year = year.where(year == year.round()).clip(-_FAR_YEAR, _FAR_YEAR).astype("Int64")
     elif "date" in cleaner.table:
         distinct = cleaner.table["date"].drop_duplicates()
         found = pd.to_numeric(distinct.str.extract(r"(?<!\d)(\d{4})(?!\d)")[0], errors="coerce")
@@ -215,5 +217,6 @@ def taxa_of(cleaner: Cleaner) -> pd.DataFrame | None:
         taxa[column] = taxa[column].fillna("")
     taxa = taxa.reset_index()
     if "gbif_key" in taxa:
-        taxa["gbif_key"] = pd.to_numeric(taxa["gbif_key"], errors="coerce").astype("Int64")
+        key = pd.to_numeric(taxa["gbif_key"], errors="coerce").astype(float)
+        taxa["gbif_key"] = key.where((key == key.round()) & key.between(0, 2**53)).astype("Int64")
     return taxa

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -189,7 +190,7 @@ class _ArchiveFiles:
             else:
                 with self._zip.open(name) as member:
                     content = member.read(limit + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
             raise OccurrenceError(
                 f"{name} of {self.path.name} cannot be unpacked ({error}); download the archive again."
             ) from error

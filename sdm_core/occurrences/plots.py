@@ -48,6 +48,8 @@ SITE_COLUMNS = (
 COVER_COLUMNS = ("cover", "cov", "cover %", "coverPercent", "cover_perc", "organismQuantity", "abundance")
 #: What stands for "not there" in a wide table.
 ABSENT = ("", "0", "0.0", ".", "-", "NA", "NaN", "FALSE", "False", "false", "absent")
+#: What stands for a cover that is not known in a long table.
+_NOT_STATED = ("NA", "NaN", "nan", "na", "NULL")
 _SITE_FIELDS = {
     "year": ("year",),
     "date": DATE_COLUMNS,
@@ -114,7 +116,8 @@ def plots_of_long_table(
     cover_column = find_column(raw.columns, COVER_COLUMNS)
     table = pd.DataFrame({"site": site, "name": written_name})
     if cover_column is not None and cover_scale != "presence":
-        table["written"] = raw[cover_column].str.strip()
+        cover = raw[cover_column].str.strip()
+        table["written"] = cover.where(~cover.isin(_NOT_STATED), "")
     return _surveys(table, raw, name, sites, cover_scale, names, crs, complete)
 
 
@@ -318,9 +321,9 @@ def _clean_cover(cleaner: Cleaner, scale: CoverScale | None) -> None:
 def _scale_of(written: pd.Series, name: str) -> CoverScale:
     """The scale of the values, where they leave no doubt."""
     stated = written[written != ""]
-    if stated.nunique() <= 1:
-        return "presence"
     value = pd.to_numeric(stated.str.removesuffix("%"), errors="coerce")
+    if stated.nunique() <= 1:
+        return "percent" if (value == 0).any() else "presence"
     if value.notna().all():
         if ((value == value.round()) & (value <= 5)).all():
             raise OccurrenceError(

@@ -7,6 +7,7 @@ import difflib
 import gzip
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
                 content = _within_limit(file.read(MAX_TABLE_BYTES + 1), path)
         elif content[:4] == b"PK\x03\x04":
             content = _only_table_in_zip(path)
-    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise OccurrenceError(
             f"{path.name} cannot be unpacked ({error}); download it again or unpack it first."
         ) from error

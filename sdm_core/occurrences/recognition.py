@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -196,7 +197,7 @@ def header_columns(path: Path) -> list[str]:
         else:
             with path.open("rb") as file:
                 content = file.read(_HEADER_BYTES)
-    except (OSError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise OccurrenceError(f"{path.name} cannot be unpacked ({error}); download it again.") from error
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if not content.strip():
