@@ -417,3 +417,35 @@ def test_finer_cells_have_the_layers_of_their_parent(atlas_folder: Path, tmp_pat
     fine.whole = whole
     parents = whole.rows_of(regions.cells_to_parents(fine.cells, whole.resolution))
     np.testing.assert_array_equal(fine.layer("applicability"), whole.layer("applicability")[parents])
+
+
+def test_a_region_s_experience_names_share_and_predictor(atlas_folder: Path):
+    store = PredictionStore.open(atlas_folder)
+    rows = np.arange(0, store.n_cells, 2)  # those whose most dissimilar predictor is warmth
+    found = applicability.experience_of(store, rows, store.area_ha[rows])
+    inside = store.layer("applicability")[rows] > 0
+    area = store.area_ha[rows]
+    assert found is not None
+    assert found.inside_percent == pytest.approx(100 * area[inside].sum() / area.sum())
+    negative = store.layer("mess")[rows] < 0
+    assert found.beyond_range_percent == pytest.approx(100 * area[negative].sum() / area.sum())
+    assert (found.predictor, found.predictor_percent) == ("warmth", pytest.approx(100.0))
+    assert np.isnan(found.spread_percent)
+    assert found.to_dict()["spread_percent"] is None
+    assert dataclasses.replace(found, predictor="bio12").predictor_text == "precipitation of the year (bio12)"
+
+
+def test_an_area_outside_the_model_s_experience_has_grade_d(atlas_folder: Path):
+    from sdm_core import indicators
+    from sdm_core.reports.next_places import experience_facts
+
+    store = PredictionStore.open(atlas_folder)
+    rows = np.flatnonzero(store.layer("applicability") == 0)
+    trust = applicability.assess_trust(store, rows, indicators.summarise_region(store, rows))
+    assert trust.grade == "D"
+    criterion = {c.name: c for c in trust.criteria}["applicability"]
+    assert (criterion.grade, criterion.value) == ("D", 0.0)
+    assert trust.to_dict()["experience"]["inside_percent"] == 0.0
+    facts = {row["label"]: row["value"] for row in experience_facts(trust.experience)}
+    assert facts["Inside the area of applicability"] == "0.0 % of the area"
+    assert facts["Most dissimilar predictor"] in ("warmth", "rain")

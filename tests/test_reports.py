@@ -399,6 +399,7 @@ def test_sections_stand_in_order_under_their_numbers(page):
         "7 Legally protected species",
         "8 Invasive and alien species",
         "9 Endemic and range-restricted species",
+        "14 Where to look next",
         "15 Limits and proper use",
         "16 Methods",
         "17 References, licences and data",
@@ -411,7 +412,7 @@ def test_sections_stand_in_order_under_their_numbers(page):
 def test_page_can_be_read_without_seeing_it(page, summary):
     parsed = Page(page)
     assert parsed.language == "en"
-    assert len(parsed.images) == 7
+    assert len(parsed.images) == 8
     assert all(len(image["alt"]) > 30 for image in parsed.images)
     assert page.count("<table") == page.count("<caption")
     for name in summary.species_table["species"].head(3):
@@ -430,6 +431,25 @@ def test_trust_grade_of_the_cover_is_that_of_the_data_file(report, page):
     unknown = len(grades) < len(trust["criteria"])
     assert trust["grade"] == max(grades) or (unknown and (max(grades), trust["grade"]) == ("A", "B"))
     assert f"Grade {trust['grade']}: {trust['grade_text']}." in page
+
+
+def test_places_to_look_next_are_ranked_and_name_unrecorded_species(report, page, atlas):
+    found = json.loads((report / "indicators.json").read_text(encoding="utf-8"))["next_places"]
+    section = page.split('id="s14"')[1].split('id="s15"')[0]
+    values = [cell["information"] for cell in found["cells"]]
+    assert values == sorted(values, reverse=True)
+    assert all(cell["cell"] in section for cell in found["cells"])
+    layer = atlas.store.layer("information")
+    rows = atlas.store.rows_of(regions.strings_to_cells([cell["cell"] for cell in found["cells"]]))
+    assert values == pytest.approx(layer[rows].tolist(), abs=1e-3)
+    likely = found["cells"][0]["likely_unrecorded"]
+    assert likely and all(f"<i>{entry['species']}</i>" in section for entry in likely)
+    assert found["definition"].split(". ")[0] in section
+
+
+def test_trust_says_when_an_atlas_does_not_know_its_area_of_applicability(page):
+    section = page.split('id="s3"')[1].split('id="s4"')[0]
+    assert "not shipped with this atlas" in section.split("Area of applicability")[1]
 
 
 def test_page_json_and_csv_hold_the_same_numbers(report, page, summary):
@@ -550,7 +570,7 @@ def test_atlas_without_scores_says_so_and_shows_none(simulated_atlas, region, tm
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "holds no cross-validation" in page
     assert "not on the model card of this atlas" in page
-    assert len(Page(page).images) == 6
+    assert len(Page(page).images) == 7
 
 
 def test_simulated_atlas_is_called_simulated_on_the_cover(page):

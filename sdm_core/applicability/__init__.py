@@ -27,7 +27,9 @@ from sdm_core.applicability.mess import mess, mess_by_variable
 from sdm_core.applicability.next_places import NextCell, NextPlaces, next_places
 from sdm_core.applicability.reference import REFERENCE_FILE, ApplicabilityError, ApplicabilityReference
 from sdm_core.applicability.spread import ensemble_spread
+from sdm_core.applicability.within import Experience, experience_of
 from sdm_core.prediction.information import (
+    DEFINITION,
     effort_density,
     effort_gap,
     expected_information,
@@ -37,6 +39,7 @@ from sdm_core.prediction.information import (
 
 __all__ = [
     "CRITERIA",
+    "DEFINITION",
     "GRADES",
     "GRADE_TEXTS",
     "METHOD",
@@ -47,6 +50,7 @@ __all__ = [
     "Criterion",
     "CriterionText",
     "Effort",
+    "Experience",
     "NextCell",
     "NextPlaces",
     "Trust",
@@ -55,6 +59,7 @@ __all__ = [
     "effort_gap",
     "ensemble_spread",
     "expected_information",
+    "experience_of",
     "grade_of",
     "mean_distance",
     "median_density",

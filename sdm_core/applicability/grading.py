@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.applicability.effort import Effort, observed_effort
+from sdm_core.applicability.within import Experience, experience_of
 from sdm_core.indicators import RegionSummary, StoreLike
 from sdm_core.indicators.summary import format_number, json_number
 
@@ -146,12 +147,14 @@ class Trust:
         reason: the criterion that decided, in words.
         criteria: all criteria, in the order of `CRITERIA`.
         effort: what has been recorded, None where the atlas ships no records.
+        experience: how much lies within the model's experience, None where the atlas does not know.
     """
 
     grade: str
     reason: str
     criteria: tuple[Criterion, ...]
     effort: Effort | None
+    experience: Experience | None = None
 
     @property
     def grade_text(self) -> str:
@@ -177,6 +180,7 @@ class Trust:
             "method": METHOD,
             "criteria": {criterion.name: criterion.to_dict() for criterion in self.criteria},
             "effort": effort,
+            "experience": None if self.experience is None else self.experience.to_dict(),
         }
 
 
@@ -202,23 +206,24 @@ def assess_trust(
     selected = np.unique(np.asarray(rows, dtype=np.int64))
     weights = np.asarray(store.area_ha)[selected] if hectares is None else np.asarray(hectares)
     effort = observed_effort(store, selected, weights)
+    experience = experience_of(store, selected, weights)
     skill, species_words = model_skill(store.species, summary.species_table, card or {})
     values = {
         "near_records": 100.0 - effort.far_percent if effort else math.nan,
         "record_density": effort.records_per_100_km2 if effort else math.nan,
         "recorded_species": _recorded_share(summary.species_table),
         "model_skill": skill,
-        "applicability": _applicable_share(store, selected, weights),
+        "applicability": math.nan if experience is None else experience.inside_percent,
     }
     criteria = tuple(_criterion(name, value, species_words) for name, value in values.items())
     known = [criterion for criterion in criteria if criterion.grade != "–"]
     if not known:
-        return Trust("–", GRADE_TEXTS["–"].capitalize() + ".", criteria, effort)
+        return Trust("–", GRADE_TEXTS["–"].capitalize() + ".", criteria, effort, experience)
     worst = max(known, key=lambda criterion: criterion.grade)
     gaps = [c for c in criteria if c.name in _NEEDED_FOR_A and c.grade == "–"]
     if worst.grade == "A" and gaps:
-        return Trust("B", gaps[0].sentence, criteria, effort)
-    return Trust(worst.grade, worst.sentence, criteria, effort)
+        return Trust("B", gaps[0].sentence, criteria, effort, experience)
+    return Trust(worst.grade, worst.sentence, criteria, effort, experience)
 
 
 def grade_of(name: str, value: float) -> str:
@@ -294,11 +299,3 @@ def _recorded_share(table: pd.DataFrame) -> float:
     """Of the species present by the rule, % with records nearby; NaN where records are not known."""
     present = table[table["present"].astype(bool) & table["records_nearby"].notna()]
     return float(100.0 * (present["records_nearby"] > 0).mean()) if len(present) else math.nan
-
-
-def _applicable_share(store: StoreLike, rows: NDArray[np.int64], hectares: NDArray) -> float:
-    """Share of the area inside the model's experience, %, from the atlas' layer; NaN without one."""
-    if "applicability" not in getattr(store, "layer_names", ()):
-        return math.nan
-    inside = np.asarray(store.layer("applicability"))[rows].astype(np.float64)
-    return float(100.0 * (hectares @ np.nan_to_num(inside)) / hectares.sum())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdm_core import config, exports, regions
-from sdm_core.applicability import assess_trust
+from sdm_core.applicability import assess_trust, next_places
 from sdm_core.errors import ReportError
 from sdm_core.indicators import RegionSummary, concern_layers, rule_options, summarise_region
 from sdm_core.observed import Records, observe_region
@@ -111,8 +111,9 @@ def build_report(
     found = None if records is None else observe_region(records, region, atlas.species, summary)
     if found is not None and "csv" in wanted:
         names.insert(-1, OBSERVED_FILE)
+    places = next_places(store, chosen.rows, summary.species_table)
     facts = content.ReportFacts(
-        atlas, region, chosen, summary, trust, moment, permalink, names, found, matched
+        atlas, region, chosen, summary, trust, moment, permalink, names, found, matched, places
     )
     with folder.staged_folder(out, _all_files()) as fresh:
         _write_data(fresh, wanted, facts)
@@ -162,6 +163,7 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
                 **_origin(facts),
                 **summary.to_dict(),
                 "trust": facts.trust.to_dict(),
+                "next_places": None if facts.next_places is None else facts.next_places.to_dict(),
                 **({"observed": facts.observed.to_dict()} if facts.observed is not None else {}),
             },
         )

@@ -16,11 +16,11 @@ import numpy as np
 from markupsafe import Markup
 
 from sdm_core import config, regions
-from sdm_core.applicability import METHOD, Trust
+from sdm_core.applicability import METHOD, NextPlaces, Trust
 from sdm_core.indicators import RegionSummary
 from sdm_core.observed import ObservedRegion
 from sdm_core.reports import card as cards
-from sdm_core.reports import concern, observed, text, wording
+from sdm_core.reports import concern, next_places, observed, text, wording
 from sdm_core.reports.figures import DrawnFigure
 from sdm_core.reports.rule_table import rule_table
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
@@ -51,7 +51,7 @@ class ReportFacts:
 
     `chosen` cells of the store inside the region; `files` names of the files written beside the page;
     `command` what writes the same numbers again; `observed` a user's records beside the prediction;
-    `statuses` status lists matched to the atlas.
+    `statuses` status lists matched to the atlas; `next_places` where to look next.
     """
 
     atlas: Any
@@ -64,6 +64,7 @@ class ReportFacts:
     files: Sequence[str]
     observed: ObservedRegion | None = None
     statuses: Sequence[MatchedStatuses] = ()
+    next_places: NextPlaces | None = None
 
 
 def credit_line(facts: ReportFacts) -> str:
@@ -138,6 +139,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "cells_heading": f"Cells (of {text.whole(summary.n_cells)})",
         "flag_sources": flag_sources(table, summary, endemic_origin) + concern.list_meanings(summary),
         "concern": concern.concern_sections(summary, endemic_origin),
+        "next": next_places.next_section(facts.next_places),
         "annex_intro": (
             f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} "
             "in the atlas: those in the set of at least one cell, and those with a mean probability of at "
@@ -230,7 +232,7 @@ def reproduce_snippet(facts: ReportFacts) -> str:
 
 def _figure_numbers(drawn: Mapping[str, DrawnFigure | None]) -> dict[str, int]:
     """Number of each figure in reading order; figures that are missing take none."""
-    order = ("cover", "location", "effort", "calibration", "shannon", "histogram", "species")
+    order = ("cover", "location", "effort", "calibration", "shannon", "histogram", "species", "next")
     present = [key for key in order if drawn.get(key) is not None]
     return {key: place + 1 for place, key in enumerate(present)}
 
@@ -415,6 +417,7 @@ def _trust_facts(facts: ReportFacts) -> list[dict[str, str]]:
     rows.append(_row("Years of the records", cards.years(facts.atlas.card)))
     for criterion in facts.trust.criteria:
         rows.append(_row(criterion.text.label, f"grade {criterion.grade}", criterion.sentence))
+    rows.extend(next_places.experience_facts(facts.trust.experience))
     return rows
 
 

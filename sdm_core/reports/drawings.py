@@ -67,6 +67,17 @@ def draw_all(
     drawn["effort"] = _effort_figure(store, region, rows, base, land_credit)
     drawn["histogram"] = _histogram_figure(richness[rows], mean_richness, credit)
     drawn["species"] = _bars_figure(top_species, credit)
+    if "information" in store.layer_names:
+        drawn["next"] = _layer_figure(
+            store,
+            region,
+            rows,
+            np.asarray(store.layer("information"), dtype=float),
+            base,
+            land_credit,
+            key="next",
+            width_mm=figures.FULL_WIDTH_MM,
+        )
     drawn["calibration"] = _calibration_figure(calibration, credit)
     return drawn
 
@@ -76,6 +87,11 @@ _LAYERS: Mapping[str, tuple[str, str, str]] = {
         "richness",
         "expected species per cell (sum of probabilities)",
         "Expected number of species in each cell: the sum of the calibrated probabilities of all species",
+    ),
+    "next": (
+        "information",
+        "expected information of a visit (0 to 100)",
+        "Expected information of a visit to each cell: uncertainty of its list times the gap in records",
     ),
     "shannon": (
         "shannon",

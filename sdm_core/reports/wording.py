@@ -11,7 +11,7 @@ from sdm_core.reports import card as cards
 from sdm_core.reports import text
 from sdm_core.reports.observed import FILE_TEXT, OBSERVED_FILE
 
-#: Sections in order, numbered as in the full plan of a region report; 10 to 14 are not written yet.
+#: Sections in order, numbered as in the full plan of a region report; 10 to 13 are not written yet.
 SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s1", "number": "1", "title": "One-page answer"},
     {"id": "s2", "number": "2", "title": "The area"},
@@ -22,6 +22,7 @@ SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s7", "number": "7", "title": "Legally protected species"},
     {"id": "s8", "number": "8", "title": "Invasive and alien species"},
     {"id": "s9", "number": "9", "title": "Endemic and range-restricted species"},
+    {"id": "s14", "number": "14", "title": "Where to look next"},
     {"id": "s15", "number": "15", "title": "Limits and proper use"},
     {"id": "s16", "number": "16", "title": "Methods"},
     {"id": "s17", "number": "17", "title": "References, licences and data"},
@@ -29,8 +30,7 @@ SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "annex-b", "number": "B", "title": "Annex: files of this report"},
 )
 NOT_IN_THIS_EDITION = (
-    "Not in this edition: habitats, structure inside the area, context, change and where to look next "
-    "(sections 10 to 14)."
+    "Not in this edition: habitats, structure inside the area, context and change (sections 10 to 13)."
 )
 TRUST = (
     "Read this before the numbers. Predictions come from a model trained on records of where species were "
@@ -80,6 +80,16 @@ REFERENCES: tuple[dict[str, str], ...] = tuple(
             "Zurell D. et al. (2020). A standard protocol for reporting species distribution models. "
             "Ecography 43: 1261–1277.",
             "10.1111/ecog.04960",
+        ),
+        (
+            "Meyer H., Pebesma E. (2021). Predicting into unknown space? Estimating the area of "
+            "applicability of spatial prediction models. Methods in Ecology and Evolution 12: 1620–1633.",
+            "10.1111/2041-210X.13650",
+        ),
+        (
+            "Elith J., Kearney M., Phillips S. (2010). The art of modelling range-shifting species. Methods "
+            "in Ecology and Evolution 1: 330–342.",
+            "10.1111/j.2041-210X.2010.00036.x",
         ),
         ("Jost L. (2006). Entropy and diversity. Oikos 113: 363–375.", "10.1111/j.2006.0030-1299.14714.x"),
         (
