@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
 import shapely
 
 from sdm_core import regions, statuses
 from sdm_core.__main__ import main
-from sdm_core.indicators import CONCERN_LAYERS, THREAT_TEXTS, concern_layers
+from sdm_core.indicators import CONCERN_LAYERS, THREAT_TEXTS, concern_layers, summarise_region
 from sdm_core.reports import build_report, concern, text
 from tests.test_threat import LIST
 
@@ -182,3 +184,25 @@ def test_command_line_refuses_a_bad_list_before_anything_is_written(simulated_at
     said = capsys.readouterr().err
     assert "bad.csv has no column 'taxon'" in said and said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_groups_of_which_nothing_is_expected_are_said_in_words(simulated_atlas):
+    store = simulated_atlas.store
+    summary = summarise_region(store, np.arange(store.n_cells))
+    none = {
+        name: dataclasses.replace(group, expected=0.01, by_rule=0) for name, group in summary.groups.items()
+    }
+    said = concern.concern_sections(dataclasses.replace(summary, groups=none), "the source")
+    for name, part in (("protected", "protected"), ("invasive", "invasive"), ("endemic", "restricted")):
+        assert said[part]["paragraphs"][0] == concern.NONE_EXPECTED[name]
+
+
+def test_region_without_any_predicted_species_has_no_tables(simulated_atlas):
+    store = simulated_atlas.store
+    matched = statuses.match_statuses(statuses.read_statuses(LIST.encode()), store.species)
+    summary = summarise_region(store, np.arange(3), statuses=[matched])
+    bare = dataclasses.replace(summary, species_table=summary.species_table.iloc[:0])
+    said = concern.concern_sections(bare, "the source")
+    assert [said[part]["table"] for part in ("threatened", "protected", "invasive", "restricted")] == [
+        None
+    ] * 4

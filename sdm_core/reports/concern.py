@@ -20,6 +20,7 @@ from sdm_core.indicators import (
     THREAT_TEXTS,
     ListSummary,
     RegionSummary,
+    SpeciesGroup,
     ThreatNumbers,
 )
 from sdm_core.reports import text
@@ -29,6 +30,8 @@ from sdm_core.statuses import ASSESSED, CATEGORY_NAMES, RED_LIST, THREATENED
 #: Species in the tables of these sections; `species.csv` holds all.
 N_ROWS = 20
 N_RANGE_ROWS = 15
+#: Expected numbers below this would be shown as 0.0.
+_LEAST_EXPECTED = 0.05
 #: Species named in a sentence.
 _N_NAMED = 8
 HOW_TO_ADD = (
@@ -48,6 +51,11 @@ PRESENCE = (
     f"set of some cell by the rule; “possible”: probability of at least {POSSIBLE_FROM:g} in "
     "some cell, in no set."
 )
+NONE_EXPECTED = {
+    "endemic": "No species that the source marks as endemic is expected in the region.",
+    "protected": "No species that the EU Habitats Directive lists as a whole is expected in the region.",
+    "invasive": "No invasive alien species of Union concern is expected in the region.",
+}
 RANGE_NOTE = (
     "A range here is the expected area of the species in the whole atlas; what lies outside the atlas is not "
     "known, so a share is an upper bound of the share in the true range, and it says nothing "
@@ -263,7 +271,7 @@ def _protected(summary: RegionSummary, origins: Origins) -> dict[str, Any]:
     # Wholly listed species first, those listed in part after them.
     rows.sort(key=lambda row: row["statuses"][0]["text"].endswith(taxa.IN_PART))
     group = summary.groups["protected"]
-    paragraphs = [f"{_by_rule(group.by_rule, group.sentence)}"]
+    paragraphs = [_group_sentence(group)]
     paragraphs += _list_sentences(summary, "protected")
     if not _has(summary, "protected"):
         paragraphs.append(NO_OTHER_PROTECTION)
@@ -285,7 +293,7 @@ def _invasive(summary: RegionSummary, origins: Origins) -> dict[str, Any]:
     rows += _status_rows(summary, origins, ("invasive", "alien"))
     rows = _merged(rows)
     group = summary.groups["invasive"]
-    paragraphs = [_by_rule(group.by_rule, group.sentence)]
+    paragraphs = [_group_sentence(group)]
     if summary.value("invasive_share") > 0:
         paragraphs.append(summary.sentence("invasive_share"))
     paragraphs += _list_sentences(summary, "invasive", "alien")
@@ -316,7 +324,7 @@ def _restricted(summary: RegionSummary, origins: Origins, endemic_origin: str) -
     area = text.percent(_area_share(summary))
     return {
         "paragraphs": [
-            _by_rule(group.by_rule, group.sentence),
+            _group_sentence(group),
             f"{summary.sentence('weighted_endemism')} {summary.sentence('relative_endemism')}",
             f"{summary.sentence('range_over_1_percent')} For "
             f"{text.whole(summary.value('range_over_5_percent'))} of them it is more than 5 %. "
@@ -342,7 +350,11 @@ def _area_share(summary: RegionSummary) -> float:
     return summary.value("weighted_endemism") / (n * ratio) if ratio > 0 else math.nan
 
 
-def _by_rule(by_rule: int | None, sentence: str) -> str:
+def _group_sentence(group: SpeciesGroup) -> str:
+    """What the flags of the atlas say of the region's species."""
+    by_rule, sentence = group.by_rule, group.sentence
+    if by_rule == 0 and group.expected < _LEAST_EXPECTED:
+        return NONE_EXPECTED[group.name]
     return (
         sentence
         if by_rule is None

@@ -102,6 +102,21 @@ REFERENCES: tuple[dict[str, str], ...] = tuple(
             "distribution models. Journal of Biogeography 38: 1433–1444.",
             "10.1111/j.1365-2699.2011.02550.x",
         ),
+        (
+            "Estopinan J. et al. (2024). AI-based mapping of the conservation status of orchid assemblages at "
+            "global scale. arXiv:2401.04691, published in Ecological Informatics.",
+            "10.1016/j.ecoinf.2024.102627",
+        ),
+        (
+            "Crisp M. D. et al. (2001). Endemism in the Australian flora. Journal of Biogeography 28: "
+            "183–198.",
+            "10.1046/j.1365-2699.2001.00524.x",
+        ),
+        (
+            "Mair L. et al. (2021). A metric for spatially explicit contributions to science-based species "
+            "targets. Nature Ecology & Evolution 5: 836–844.",
+            "10.1038/s41559-021-01432-0",
+        ),
     )
 )
 _GENERAL_LIMITS: tuple[tuple[str, str], ...] = (
