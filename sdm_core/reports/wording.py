@@ -103,8 +103,8 @@ REFERENCES: tuple[dict[str, str], ...] = tuple(
             "10.1111/j.1365-2699.2011.02550.x",
         ),
         (
-            "Estopinan J. et al. (2024). AI-based mapping of the conservation status of orchid assemblages at "
-            "global scale. arXiv:2401.04691, published in Ecological Informatics.",
+            "Estopinan J. et al. (2024). AI-based mapping of the conservation status of orchid assemblages "
+            "at global scale. arXiv:2401.04691, published in Ecological Informatics.",
             "10.1016/j.ecoinf.2024.102627",
         ),
         (
