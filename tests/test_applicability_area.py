@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from sdm_core import applicability, regions
+from sdm_core.__main__ import main
 from sdm_core.api.tiles import Paint, TileAddress, TileArtist, layer_of
 from sdm_core.api.tiles.layers import UNDEFINED
 from sdm_core.applicability import ApplicabilityError, ApplicabilityReference
@@ -288,6 +289,22 @@ def test_predictions_outside_the_area_of_applicability_are_nan(atlas_folder: Pat
     values = probabilities_at(store, store.lonlat[:, 0], store.lonlat[:, 1])
     np.testing.assert_array_equal(np.isnan(values).all(axis=1), store.layer("applicability") == 0)
     np.testing.assert_array_equal(np.isnan(values).any(axis=1), store.layer("applicability") == 0)
+
+
+def test_predict_says_how_many_points_lie_where_the_model_does_not_apply(
+    atlas_folder: Path, tmp_path: Path, capsys
+):
+    store = PredictionStore.open(atlas_folder)
+    inside = store.layer("applicability") > 0
+    lonlat = np.vstack([store.lonlat[~inside][:3], store.lonlat[inside][:2], [[60.0, 10.0]]])
+    points = tmp_path / "points.csv"
+    np.savetxt(points, lonlat, delimiter=",", header="longitude,latitude", comments="")
+    command = ["predict", "--model", str(atlas_folder), "--points", str(points), "--out"]
+    assert main([*command, str(tmp_path / "out.csv")]) == 0
+    assert "1 points outside Simulated Pyrenees, 3 where its model does not apply" in capsys.readouterr().out
+    np.savetxt(points, lonlat[:3], delimiter=",", header="longitude,latitude", comments="")
+    assert main([*command, str(tmp_path / "out.csv")]) == 0
+    assert "No point lies in the area of applicability" in capsys.readouterr().err
 
 
 def test_layers_of_other_cells_are_not_used(atlas_folder: Path, caplog):

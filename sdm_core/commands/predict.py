@@ -58,15 +58,23 @@ def run(args: argparse.Namespace) -> int:
         raise OutputFileError(
             f"{out} cannot be written ({error.strerror or error}); choose another file."
         ) from error
-    n_outside = int(predicted.iloc[:, 0].isna().sum())
+    n_unknown = int(predicted.iloc[:, 0].isna().sum())
+    n_outside = len(table) - _n_inside(atlas.store, points["longitude"], points["latitude"])
     if n_outside == len(table):
-        swapped = _any_inside(atlas.store, points["latitude"], points["longitude"])
+        swapped = _n_inside(atlas.store, points["latitude"], points["longitude"]) > 0
         _say(
             f"Every point lies outside {atlas.title}, so every probability is NaN"
             + ("; longitude and latitude look swapped." if swapped else ".")
         )
+    elif n_unknown == len(table):
+        _say(
+            f"No point lies in the area of applicability of {atlas.title}, so every probability is NaN; its "
+            "maps show them hatched."
+        )
+    unlike = f", {n_unknown - n_outside} where its model does not apply" if n_unknown > n_outside else ""
     print(
-        f"{args.out}: {len(table)} points, {len(species)} species, {n_outside} points outside {atlas.title}"
+        f"{args.out}: {len(table)} points, {len(species)} species, {n_outside} points outside "
+        f"{atlas.title}{unlike}"
     )
     return 0
 
@@ -75,10 +83,10 @@ def _say(note: str) -> None:
     print(note, file=sys.stderr)
 
 
-def _any_inside(store: Any, longitude: Any, latitude: Any) -> bool:
-    """Whether any of the points would lie in a cell of the atlas."""
+def _n_inside(store: Any, longitude: Any, latitude: Any) -> int:
+    """How many of the points lie in a cell of the atlas; 0 where they cannot be places."""
     from sdm_core.regions import lonlat_to_cells
 
     if abs(latitude).max() > 90:
-        return False
-    return bool((store.rows_of(lonlat_to_cells(longitude, latitude, store.resolution)) >= 0).any())
+        return 0
+    return int((store.rows_of(lonlat_to_cells(longitude, latitude, store.resolution)) >= 0).sum())
