@@ -146,6 +146,8 @@ def test_an_atlas_is_built_from_its_configuration_alone(config: AtlasConfig, tmp
     shipped = [row for row in card["validation"]["results"] if row["model"].startswith("shipped")]
     assert [row["block_deg"] for row in shipped] == [1.0, 2.0] and shipped[0]["auc"] > 0.75
     assert card["calibration"]["ece_after"] < 0.08
+    assert 0.7 < card["coverage"]["conformal_presences"] <= 1
+    assert card["coverage"]["sentences"][0] in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     named = card["validation"]["shipped"]
     shipped = next(row for row in card["validation"]["results"] if row["model"] == named)
     assert store.species["auc"].mean() == pytest.approx(shipped["auc"], abs=1e-3)

@@ -9,6 +9,7 @@ from sdm_core import indicators
 from sdm_core.indicators.rules_compared import compare_rules
 from sdm_core.regions import region_from_point, select_cells
 from sdm_core.reports.rule_table import rule_table
+from sdm_core.reports.wording import score_notes
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +36,12 @@ def test_thresholds_of_each_species_are_named_and_not_printed(simulated_atlas, c
     limits = np.full(store.n_species, 0.3)
     summary = indicators.summarise_region(store, chosen.rows, rule="threshold", t=limits)
     assert rule_table(store, chosen, summary)["rows"][0]["label"] == "Threshold of each species"
+
+
+def test_coverage_on_the_card_is_said_in_the_methods_and_its_absence_is_not():
+    row = {"model": "one", "split": "blocks", "auc": 0.9}
+    card = {"validation": {"results": [row], "shipped": "one"}}
+    said = ["Conformal sets kept 89.9% of the presences."]
+    with_coverage = score_notes({**card, "coverage": {"sentences": said}})
+    assert with_coverage[-1] == said[0]
+    assert not any("onformal" in note for note in score_notes(card))

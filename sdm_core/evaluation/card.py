@@ -93,6 +93,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     lines += ["", "## Model", "", str(card["model"]), ""]
     lines += _validation(card["validation"])
     lines += _calibration(card["calibration"])
+    if card.get("coverage"):
+        lines += ["## Coverage", "", *(f"- {said}" for said in card["coverage"]["sentences"]), ""]
     lines += ["## Limits", "", *(f"- {limit}" for limit in card["limits"]), ""]
     lines += ["## Made by", "", "```", str(card["command"]), "```", ""]
     return "\n".join(lines)

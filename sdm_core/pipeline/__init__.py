@@ -176,8 +176,8 @@ def build_atlas(
     if tables is None:
         tables = evaluate_models(data, None, device).to_dict()
     folder = out or paths.ASSETS_DIR / "atlases" / config.name
-    held_out, _ = calibration_logits(data, device)
-    return build_atlas_from(data, checkpoint, folder, held_out, tables)
+    held_out, split = calibration_logits(data, device)
+    return build_atlas_from(data, checkpoint, folder, held_out, tables, split)
 
 
 def _is_finished(folder: Path, config: AtlasConfig | PackConfig, data: TrainingData) -> bool:

@@ -14,10 +14,12 @@ import numpy as np
 from sdm_core import taxa
 from sdm_core.errors import ConfigurationError, NoDataInRegionError
 from sdm_core.evaluation import ranking_scores, write_card
+from sdm_core.evaluation.splits import Split
 from sdm_core.models import load_model
 from sdm_core.pipeline.cards import compose_card, path_as_named
 from sdm_core.pipeline.cell_inputs import CellInputs
 from sdm_core.pipeline.configuration import AtlasConfig
+from sdm_core.pipeline.coverage import coverage_on_held_out
 from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import Prepared, data_path
 from sdm_core.pipeline.trust import write_trust
@@ -68,11 +70,13 @@ def build_atlas_from(
     folder: Path,
     held_out: np.ndarray,
     tables: Mapping[str, Any],
+    split: Split | None = None,
 ) -> Path:
     """Fill an atlas folder from a checkpoint and the tables of an evaluation.
 
     held_out: logits (n_sites, n_species) of held-out blocks; the species table ships AUC and average
-    precision of every species from them.
+    precision of every species from them. With the `split` that held them out, the card says what intervals
+    and conformal sets keep of their promise there.
     """
     config = prepared.config
     checkpoint = load_model(checkpoint_folder, prepared.species, prepared.features.names)
@@ -86,9 +90,14 @@ def build_atlas_from(
     )
     scores = ranking_scores(prepared.presence, held_out)
     species = species.assign(auc=scores.auc.round(4), average_precision=scores.average_precision.round(4))
+    settings = config.evaluation
+    coverage = split and coverage_on_held_out(
+        held_out, prepared.presence, split, settings.shrinkage, settings.calibration
+    )
     observed, observed_species = observation_densities(prepared.occurrences.table, prepared.species)
     card = {
         **compose_card(prepared, tables),
+        **({"coverage": coverage} if coverage else {}),
         "n_cells": len(cells),
         "resolution": config.prediction.resolution,
         "command": f"python -m sdm_core atlas {path_as_named(config)}",

@@ -208,6 +208,9 @@ def score_notes(card: Mapping[str, Any]) -> list[str]:
             notes.append(text.sentence(str(validation["note"])))
         if validation.get("command"):
             notes.append(f"Made again by: {validation['command']}")
+    coverage = card.get("coverage")
+    if isinstance(coverage, Mapping):
+        notes.extend(text.sentence(str(said)) for said in coverage.get("sentences", ()))
     return notes
 
 
