@@ -82,3 +82,8 @@ def test_no_cell_and_unknown_rules_are_refused_in_one_sentence(store):
         compare_rules(store, [])
     with pytest.raises(RuleError, match='rule is "best", expected one of'):
         compare_rules(store, [0], rule="best")
+
+
+@pytest.mark.parametrize(("score", "words"), [("f1", "expected F1 score"), ("tss", "true skill statistic")])
+def test_the_score_of_max_exp_is_said_in_words(score, words):
+    assert words in indicators.rule_text("max_exp", {"score": score})

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdm_core import config
 from sdm_core.assemblages import best_levels
 from sdm_core.errors import RuleError
-from sdm_core.indicators.texts import RULE_TEXTS
+from sdm_core.indicators.texts import RULE_TEXTS, SCORE_TEXTS
 from sdm_core.prediction import NO_SPECIES_CUT, decode
 
 #: Rows counted at once: a count of up to 255 presences fits one byte.
@@ -123,6 +123,8 @@ def rule_text(rule: str, options: dict[str, Any]) -> str:
         if np.ndim(value)
         else f"{value:g}"
         if isinstance(value, float)
+        else SCORE_TEXTS.get(value, value)
+        if name == "score"
         else value
         for name, value in options.items()
     }

@@ -247,7 +247,15 @@ RULE_TEXTS: dict[str, str] = {
     "threshold": "present where the probability is at least {t}",
     "top_k": "the {k} most probable species of each cell",
     "average_k": "one threshold for the whole atlas, with {k} species per cell on average",
-    "max_exp": "the set with the highest expected {score} score in each cell",
+    "max_exp": "the set with the highest expected {score} in each cell",
+}
+
+#: What MaxExp can maximise.
+SCORE_TEXTS: dict[str, str] = {
+    "f1": "F1 score",
+    "jaccard": "Jaccard score",
+    "tss": "true skill statistic (TSS)",
+    "accuracy": "accuracy",
 }
 
 #: Statements that belong beside the numbers of any region.
