@@ -7,6 +7,7 @@ import logging
 from io import BytesIO
 from pathlib import Path
 
+import h3
 import numpy as np
 import pytest
 import shapely
@@ -380,16 +381,21 @@ def test_expected_information_worked_by_hand(simulated_atlas):
     store = simulated_atlas.store
     row = 7
     p = store.probabilities(np.array([row]))[0].astype(float)
-    parent = int(regions.cells_to_parents(store.cells[row : row + 1], 5)[0])
-    area = dict(
-        zip(store.observed["cell"], regions.cell_area_km2(store.observed["cell"].to_numpy()), strict=True)
-    )
-    seen = store.observed[store.observed["n_records"] > 0].set_index("cell")["n_records"]
-    density = {cell: 100 * n / area[cell] for cell, n in seen.items()}
-    here, median = density.get(parent, 0.0), float(np.median(list(density.values())))
+    seen = dict(zip(store.observed["cell"].tolist(), store.observed["n_records"].tolist(), strict=True))
+    land = {h3.int_to_str(int(c)) for c in regions.cells_to_parents(store.cells, 5)}
+    land |= {h3.int_to_str(int(c)) for c in seen}
+
+    def density(name):  # the cell and its six neighbours: within 25 km, those farther off are 30 km away
+        around = [cell for cell in h3.grid_disk(name, 1) if cell in land]
+        area = sum(regions.cell_area_km2(regions.strings_to_cells(around)))
+        return 100 * sum(seen.get(h3.str_to_int(cell), 0) for cell in around) / area
+
+    here = density(h3.cell_to_parent(h3.int_to_str(int(store.cells[row])), 5))
+    median = float(np.median([density(h3.int_to_str(int(c))) for c, n in seen.items() if n > 0]))
     expected = 100 * (p * (1 - p)).sum() / (store.n_species / 4) * median / (median + here)
-    assert store.layer("information")[row] == pytest.approx(expected, rel=1e-4)
+    assert here > 0
     assert store.layer("effort")[row] == pytest.approx(here, rel=1e-5)
+    assert store.layer("information")[row] == pytest.approx(expected, rel=1e-4)
     assert store.layer("information").max() <= 100
 
 

@@ -119,8 +119,8 @@ ENGLISH: dict[str, str] = {
         "counted."
     ),
     "about_effort": (
-        "Records the model learned from per 100 km², in the coarse cell of about 250 km² around each cell; "
-        "where there are few, a missing species says little. Source: {source}."
+        "Records the model learned from per 100 km², within about 25 km of each cell; where there are few, a "
+        "missing species says little. Source: {source}."
     ),
     "about_dissimilarity": (
         "Distance to the most similar training site in the space of the model's predictors, in units of the "

@@ -56,7 +56,7 @@ LAYER_TEXTS: Mapping[str, tuple[str, str, str]] = {
         "1",
         "Standard deviation between members, summed over species, as a share of expected richness.",
     ),
-    "effort": ("Sampling effort", "records per 100 km2", "Records in the coarse cell around the cell."),
+    "effort": ("Sampling effort", "records per 100 km2", "Records within about 25 km of the cell."),
     "information": (
         "Expected information of a visit",
         "1",
