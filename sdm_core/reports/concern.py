@@ -5,6 +5,7 @@ Every number comes from `RegionSummary`; every status shows the list it is from,
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -388,21 +389,28 @@ def _origin(listed: ListSummary) -> str:
 def _status_rows(summary: RegionSummary, origins: Origins, wanted: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of the species of added lists whose category (official, else predicted) is wanted, worst first."""
     table = summary.species_table
-    known = table[_possible(table)].set_index("species_id", drop=False)
-    records = {int(record["species_id"]): record for record in _records(known)}
+    possible = table[_possible(table)]
     severity = {category: -place for place, category in enumerate(RED_LIST)}
     rows = []
     for listed in summary.status_lists:
-        for entry in listed.members.to_dict("records"):
-            record = records.get(int(entry["species_id"]))
-            official = str(entry["category"])
-            predicted = official in ("NE", "NA", "DD") and bool(entry["completed"])
-            category = str(entry["completed"]) if predicted else official
-            if record is None or category not in wanted:
-                continue
-            shown = f"{category} (predicted)" if predicted else category
-            row = _row(record, shown, origins.number(_origin(listed)), str(entry["date"]))
-            rows.append({**row, "severity": severity.get(category, 0)})
+        members = listed.members
+        predicted = members["category"].isin(["NE", "NA", "DD"]) & (members["completed"] != "")
+        shown = members["category"].where(~predicted, members["completed"])
+        chosen = shown.isin(wanted) & members["species_id"].isin(possible["species_id"])
+        records = {
+            int(record["species_id"]): record
+            for record in _records(possible[possible["species_id"].isin(members.loc[chosen, "species_id"])])
+        }
+        for species_id, category, guess, date in zip(
+            members.loc[chosen, "species_id"],
+            shown[chosen],
+            predicted[chosen],
+            members.loc[chosen, "date"],
+            strict=True,
+        ):
+            status = f"{category} (predicted)" if guess else str(category)
+            row = _row(records[int(species_id)], status, origins.number(_origin(listed)), str(date))
+            rows.append({**row, "severity": severity.get(str(category), 0)})
     return sorted(rows, key=lambda row: (row["severity"], -row["area_value"]))
 
 
@@ -412,9 +420,15 @@ def _flag_rows(
     """Rows of species with a flag of the atlas, largest area first; `words` picks the list of the flag."""
     rows = []
     for record in _records(table[_possible(table)]):
-        origin = "; ".join(list_origins(pd.DataFrame([record]), words))
+        origin = _flag_origin(record["flag_source"] or "", record["flag_date"] or "", words)
         rows.append(_row(record, status(record), origins.number(f"Flags of the atlas: {origin}")))
     return rows
+
+
+@functools.lru_cache(maxsize=1024)
+def _flag_origin(source: str, date: str, words: str) -> str:
+    """Lists behind the flag of one species with their dates."""
+    return "; ".join(list_origins(pd.DataFrame({"flag_source": [source], "flag_date": [date]}), words))
 
 
 def _possible(table: pd.DataFrame) -> pd.Series:
