@@ -358,6 +358,7 @@ def test_tiles_carry_the_values_where_it_is_known_what_the_model_has_seen(tmp_pa
     judge = ModelSpec(plain.spec.folder, plain.spec.region, "cpu").load()
     assert judge.value_names == ("applicability", "dissimilarity", "mess")
     assert judge.grid(5, tile_resolution=3).version != grid.version
+    assert judge.inputs == {**plain.inputs, "applicability": reference.rounded().digest}
     tiles = [judge.tile(tile, 5) for tile in grid.tiles.tolist()]
     cells = np.concatenate([tile.cells for tile in tiles])
     found = {name: np.concatenate([tile.values[name] for tile in tiles]) for name in judge.value_names}

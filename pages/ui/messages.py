@@ -229,6 +229,9 @@ ENGLISH: dict[str, str] = {
     "card_invasive": "{n} invasive of Union concern",
     "card_unassessed": "endemism of {percent} % not assessed",
     "card_trust": "Trust, A to D",
+    "trust_unlike": "The predictor most unlike the training sites is {predictor}, in {percent} % of {where}.",
+    "trust_everywhere": "the area, which lies within the model's experience everywhere",
+    "trust_outside": "the area outside the model's experience",
     "trust_grade": "Grade {grade}: {text}. {method}",
     # your records
     "records_step": "Add your records: what was observed here, beside what is predicted",

@@ -460,6 +460,16 @@ def details(atlas: Atlas, reading: Reading) -> None:
         grade = say("trust_grade", grade=trust.grade, text=trust.grade_text, method=applicability.METHOD)
         lines = [html.escape(grade)]
         lines += [f"<b>{c.grade}</b> {html.escape(c.sentence)}" for c in trust.criteria]
+        if trust.experience is not None and trust.experience.predictor:
+            unlike = trust.experience
+            lines.append(
+                say(
+                    "trust_unlike",
+                    predictor=html.escape(unlike.predictor_text),
+                    percent=numbers.number(unlike.predictor_percent),
+                    where=say("trust_everywhere" if unlike.inside_percent >= 100 else "trust_outside"),
+                )
+            )
         lines += [html.escape(note) for note in (*indicators.NOTES, say("screening"))]
         items = "".join(f"<li>{line}</li>" for line in lines)
         st.html(f'<ul class="fs-note">{items}</ul>')

@@ -29,6 +29,10 @@ def half_known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inside = (store.lonlat[:, 0] > np.median(store.lonlat[:, 0])).astype(float)
     values = {"applicability": inside, "dissimilarity": 0.6 - 0.5 * inside}
     layers = {"applicability": CellLayer(scale="number"), "dissimilarity": CellLayer()}
+    values["mess_variable"], layers["mess_variable"] = (
+        1 - inside,
+        CellLayer(scale="number", names=("rain", "bio5")),
+    )
     notes = {"applicability": {"threshold": 0.345}}
     (folder / TRUST_FILE).write_bytes(cell_layers(store.cells, values, layers, notes).to_bytes())
     return folder
@@ -94,6 +98,8 @@ def test_the_region_map_greys_it_too_until_asked_not_to(open_page, store):
     assert warned(hexagons(app)) <= outside_names(store)
     assert warned(hexagons(app))
     assert app.toggle(key="mask_region").value is True
+    words = "The predictor most unlike the training sites is highest temperature of the warmest month (bio5)"
+    assert words in shown_html(app)
     app.toggle(key="mask_region").set_value(False).run()
     assert not warned(hexagons(app))
 
