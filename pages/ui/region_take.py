@@ -27,6 +27,8 @@ FORMATS: dict[str, str] = {
     "geojson": "GeoJSON, the outline",
     "geoparquet": "GeoParquet, the cells",
     "geotiff": "GeoTIFF, the maps",
+    "methods": "Methods, ODMAP table and script",
+    "figures": "Figures, SVG and PNG",
 }
 #: Files offered on their own, with the words on their buttons; the rest is in the ZIP.
 _SINGLE = {
@@ -53,7 +55,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
             say("formats"),
             list(FORMATS),
             selection_mode="multi",
-            default=list(FORMATS),
+            default=[name for name in FORMATS if name != "figures"],
             format_func=lambda name: FORMATS[name].split(",")[0],
             key="report_formats",
             help="  \n".join(FORMATS.values()),

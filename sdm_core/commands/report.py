@@ -80,7 +80,8 @@ def add_arguments(subparsers: Any) -> None:
         "--formats",
         default=None,
         metavar="LIST",
-        help="some of html, pdf, csv, json, geojson, geoparquet, geotiff, with commas (default: all)",
+        help="some of html, pdf, csv, json, geojson, geoparquet, geotiff, methods (ODMAP table and "
+        "reproduce.py) and figures (SVG and PNG files), with commas (default: all but figures)",
     )
     parser.add_argument(
         "--resolution",
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and name its files; what could not be made is said on standard error."""
     from sdm_core.errors import ReportError
     from sdm_core.regions import check_containment
-    from sdm_core.reports import FORMATS, build_report
+    from sdm_core.reports import DEFAULT_FORMATS, build_report
     from sdm_core.statuses import read_statuses
 
     if not str(args.out).strip():
@@ -121,7 +122,9 @@ def run(args: argparse.Namespace) -> int:
         progress = _Progress()
         atlas, region = finer_atlas(atlas, region, args.resolution, progress)
         progress.end()
-    formats = FORMATS if args.formats is None else tuple(word for word in args.formats.split(",") if word)
+    formats = (
+        DEFAULT_FORMATS if args.formats is None else tuple(word for word in args.formats.split(",") if word)
+    )
     for path in build_report(
         atlas,
         region,

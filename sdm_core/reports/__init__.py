@@ -3,14 +3,16 @@
 content, wording, card, species   what the report says, from the region's indicators and the model card
 cartography, figures, drawings    maps and charts at 300 dpi
 render                            one template, two editions: one HTML file, and A4 by WeasyPrint
+odmap                             the ODMAP table as a file
 files, folder                     data files; a folder that is written whole or not at all
 build                             `build_report`
 """
 
-from sdm_core.reports.build import FORMAT_FILES, FORMATS, build_report, report_stem
+from sdm_core.reports.build import DEFAULT_FORMATS, FORMAT_FILES, FORMATS, build_report, report_stem
 from sdm_core.reports.folder import MANIFEST_NAME, read_manifest, verify_manifest, zip_folder
 
 __all__ = [
+    "DEFAULT_FORMATS",
     "FORMATS",
     "FORMAT_FILES",
     "MANIFEST_NAME",

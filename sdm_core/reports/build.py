@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +19,15 @@ from sdm_core.errors import ReportError
 from sdm_core.indicators import RegionSummary, concern_layers, rule_options, summarise_region
 from sdm_core.observed import Records, observe_region
 from sdm_core.reports import card as cards
-from sdm_core.reports import content, drawings, files, folder, render, text
+from sdm_core.reports import content, drawings, figures, files, folder, odmap, render, text
 from sdm_core.reports.observed import OBSERVED_FILE, observed_table, with_observed
 from sdm_core.statuses import StatusFile, match_statuses
 
 logger = logging.getLogger(__name__)
 
-#: Formats of a report and the files each writes.
+#: Kinds of image in which each figure is written.
+_IMAGES: tuple[figures.ImageKind, ...] = ("svg", "png")
+#: Formats of a report and the files each may write; a figure that this atlas lacks has no file.
 FORMAT_FILES: dict[str, tuple[str, ...]] = {
     "html": ("report.html",),
     "pdf": ("report.pdf",),
@@ -32,8 +36,12 @@ FORMAT_FILES: dict[str, tuple[str, ...]] = {
     "geojson": ("area.geojson",),
     "geoparquet": ("cells.geoparquet",),
     "geotiff": ("maps/richness.tif", "maps/shannon.tif"),
+    "methods": ("odmap.csv", "reproduce.py"),
+    "figures": tuple(f"figures/{name}.{kind}" for name in drawings.FIGURE_FILES.values() for kind in _IMAGES),
 }
 FORMATS: tuple[str, ...] = tuple(FORMAT_FILES)
+#: Formats written unless others are asked for: figures as files take about as long as the rest.
+DEFAULT_FORMATS: tuple[str, ...] = tuple(name for name in FORMATS if name != "figures")
 
 
 def build_report(
@@ -41,7 +49,7 @@ def build_report(
     region: regions.Region,
     out: Path,
     rule: str = config.DEFAULT_RULE,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     *,
     containment: str = regions.DEFAULT_CONTAINMENT,
     statuses: Sequence[StatusFile] = (),
@@ -63,7 +71,7 @@ def build_report(
         out: folder of the report, made when it is missing; files of an earlier report in it are replaced,
             those edited since are kept under another name.
         rule: how probabilities become species sets, one of `indicators.RULES`.
-        formats: some of `FORMATS`.
+        formats: some of `FORMATS`; all but the figures as files unless said otherwise.
         containment: which cells belong to the region, one of `regions.CONTAINMENT_RULES`.
         statuses: status lists (`statuses.read_statuses`), for the sections on threatened, protected,
             invasive and endemic species.
@@ -169,6 +177,10 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
         )
     if "geojson" in wanted:
         files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
+    if "methods" in wanted:
+        rows_of_odmap = odmap.odmap_rows(facts.atlas.card, summary, content.citation(facts))
+        odmap.write_odmap(fresh / "odmap.csv", rows_of_odmap)
+        shutil.copyfile(render.TEMPLATES_DIR / "reproduce.py", fresh / "reproduce.py")
     layers = _layers(store, rows)
     if "geoparquet" in wanted:
         exports.write_cells(
@@ -203,19 +215,15 @@ def _write_pages(
     facts: content.ReportFacts,
     on_note: Callable[[str], None] | None,
 ) -> None:
-    """HTML and PDF, from the same content."""
+    """HTML and PDF, from the same content, and the figures as files."""
+    if not {"html", "pdf", "figures"} & set(wanted):
+        return
+    drawn = _drawn(facts, "png")
+    if "figures" in wanted:
+        _write_figures(fresh, drawn, _drawn(facts, "svg"))
+        facts = dataclasses.replace(facts, files=_without_missing_figures(facts.files, drawn))
     if "html" not in wanted and "pdf" not in wanted:
         return
-    summary = facts.summary
-    drawn = drawings.draw_all(
-        facts.atlas.store,
-        facts.region,
-        facts.chosen.rows,
-        credit=content.credit_line(facts),
-        mean_richness=summary.value("alpha_expected"),
-        top_species=content.top_species(summary, drawings.N_BARS),
-        calibration=cards.calibration(facts.atlas.card),
-    )
     said = content.build_content(facts, drawn)
     if "pdf" in wanted:
         try:
@@ -229,6 +237,34 @@ def _write_pages(
             said["files"] = [entry for entry in said["files"] if entry["name"] != "report.pdf"]
     if "html" in wanted:
         (fresh / "report.html").write_text(render.render_html(said), encoding="utf-8")
+
+
+def _drawn(facts: content.ReportFacts, kind: figures.ImageKind) -> dict[str, figures.DrawnFigure | None]:
+    return drawings.draw_all(
+        facts.atlas.store,
+        facts.region,
+        facts.chosen.rows,
+        credit=content.credit_line(facts),
+        mean_richness=facts.summary.value("alpha_expected"),
+        top_species=content.top_species(facts.summary, drawings.N_BARS),
+        calibration=cards.calibration(facts.atlas.card),
+        kind=kind,
+    )
+
+
+def _write_figures(fresh: Path, *drawings_by_kind: dict[str, figures.DrawnFigure | None]) -> None:
+    """Every figure as a file with legend, scale and sources, once for each kind of image."""
+    (fresh / "figures").mkdir()
+    for drawn in drawings_by_kind:
+        for key, figure in drawn.items():
+            if figure is not None:
+                kind = "svg" if figure.image[:5] == b"<?xml" else "png"
+                (fresh / "figures" / f"{drawings.FIGURE_FILES[key]}.{kind}").write_bytes(figure.image)
+
+
+def _without_missing_figures(names: Sequence[str], drawn: dict[str, figures.DrawnFigure | None]) -> list[str]:
+    missing = {f"figures/{drawings.FIGURE_FILES[key]}" for key, figure in drawn.items() if figure is None}
+    return [name for name in names if name.rpartition(".")[0] not in missing]
 
 
 def _layers(store: Any, rows: NDArray[np.int64]) -> dict[str, tuple[np.ndarray, str]]:
@@ -256,4 +292,4 @@ def _atlas_tags(summary: RegionSummary) -> dict[str, Any]:
     }
 
 
-__all__ = ["FORMATS", "FORMAT_FILES", "build_report", "report_stem"]
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "FORMAT_FILES", "build_report", "report_stem"]

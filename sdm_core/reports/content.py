@@ -21,6 +21,7 @@ from sdm_core.indicators import RegionSummary
 from sdm_core.observed import ObservedRegion
 from sdm_core.reports import card as cards
 from sdm_core.reports import concern, next_places, observed, text, wording
+from sdm_core.reports.drawings import FIGURE_FILES
 from sdm_core.reports.figures import DrawnFigure
 from sdm_core.reports.rule_table import rule_table
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
@@ -232,8 +233,7 @@ def reproduce_snippet(facts: ReportFacts) -> str:
 
 def _figure_numbers(drawn: Mapping[str, DrawnFigure | None]) -> dict[str, int]:
     """Number of each figure in reading order; figures that are missing take none."""
-    order = ("cover", "location", "effort", "calibration", "shannon", "histogram", "species", "next")
-    present = [key for key in order if drawn.get(key) is not None]
+    present = [key for key in FIGURE_FILES if drawn.get(key) is not None]
     return {key: place + 1 for place, key in enumerate(present)}
 
 

@@ -25,6 +25,17 @@ HALF_ASPECT = (1.05, 2.2)
 #: Species shown as bars.
 N_BARS = 15
 OBSERVED_RESOLUTION = 5
+#: Name of each figure's file, by its place in the report, in reading order.
+FIGURE_FILES: Mapping[str, str] = {
+    "cover": "richness",
+    "location": "location",
+    "effort": "records",
+    "calibration": "calibration",
+    "shannon": "shannon",
+    "histogram": "richness-histogram",
+    "species": "species",
+    "next": "where-to-look-next",
+}
 
 
 def basemap() -> figures.Basemap:
@@ -46,11 +57,12 @@ def draw_all(
     mean_richness: float | None,
     top_species: Sequence[tuple[str, float]],
     calibration: Calibration | None,
+    kind: figures.ImageKind = "png",
 ) -> dict[str, figures.DrawnFigure | None]:
     """Every figure of the report by its place in it; None where the atlas lacks what it would show.
 
     `rows` of the store that belong to the region; `mean_richness` and `top_species` (name, mean
-    probability) come from the indicators of the region, so that figures and tables agree.
+    probability) come from the indicators of the region, so that figures and tables agree; `kind` of image.
     """
     base = basemap()
     land_credit = f"{credit} Land: {regions.BASEMAP_CREDIT}." if base.land is not None else credit
@@ -58,15 +70,31 @@ def draw_all(
     richness = np.asarray(store.layer("richness"), dtype=float)
     shannon = np.asarray(store.layer("shannon"), dtype=float)
     drawn["cover"] = _layer_figure(
-        store, region, rows, richness, base, land_credit, key="cover", width_mm=figures.FULL_WIDTH_MM
+        store,
+        region,
+        rows,
+        richness,
+        base,
+        land_credit,
+        key="cover",
+        width_mm=figures.FULL_WIDTH_MM,
+        kind=kind,
     )
     drawn["shannon"] = _layer_figure(
-        store, region, rows, shannon, base, land_credit, key="shannon", width_mm=figures.HALF_WIDTH_MM
+        store,
+        region,
+        rows,
+        shannon,
+        base,
+        land_credit,
+        key="shannon",
+        width_mm=figures.HALF_WIDTH_MM,
+        kind=kind,
     )
-    drawn["location"] = _location_figure(store, region, base, land_credit)
-    drawn["effort"] = _effort_figure(store, region, rows, base, land_credit)
-    drawn["histogram"] = _histogram_figure(richness[rows], mean_richness, credit)
-    drawn["species"] = _bars_figure(top_species, credit)
+    drawn["location"] = _location_figure(store, region, base, land_credit, kind)
+    drawn["effort"] = _effort_figure(store, region, rows, base, land_credit, kind)
+    drawn["histogram"] = _histogram_figure(richness[rows], mean_richness, credit, kind)
+    drawn["species"] = _bars_figure(top_species, credit, kind)
     if "information" in store.layer_names:
         drawn["next"] = _layer_figure(
             store,
@@ -77,8 +105,9 @@ def draw_all(
             land_credit,
             key="next",
             width_mm=figures.FULL_WIDTH_MM,
+            kind=kind,
         )
-    drawn["calibration"] = _calibration_figure(calibration, credit)
+    drawn["calibration"] = _calibration_figure(calibration, credit, kind)
     return drawn
 
 
@@ -111,11 +140,12 @@ def _layer_figure(
     *,
     key: str,
     width_mm: float,
+    kind: figures.ImageKind,
 ) -> figures.DrawnFigure:
     quantity, label, meaning = _LAYERS[key]
     most = MAX_COVER_CELLS if key == "cover" else MAX_DRAWN_CELLS
     cells, shown, resolution = cells_to_draw(store, rows, values, most)
-    png = figures.cell_map(
+    image = figures.cell_map(
         regions.cell_polygons(cells),
         shown,
         region.geometry,
@@ -125,6 +155,7 @@ def _layer_figure(
         credit=credit,
         width_mm=width_mm,
         aspect_range=COVER_ASPECT if key == "cover" else HALF_ASPECT,
+        image=kind,
     )
     known = shown[np.isfinite(shown)]
     span = (
@@ -139,7 +170,7 @@ def _layer_figure(
     )
     return figures.DrawnFigure(
         key,
-        png,
+        image,
         alt=f"Map of {region.name}: {label}, {span}.",
         caption=f"{meaning}, {span}.{coarser}",
         width_mm=width_mm,
@@ -163,7 +194,7 @@ def cells_to_draw(
 
 
 def _location_figure(
-    store: Any, region: regions.Region, base: figures.Basemap, credit: str
+    store: Any, region: regions.Region, base: figures.Basemap, credit: str, kind: figures.ImageKind
 ) -> figures.DrawnFigure:
     longitude, latitude = store.lonlat[:, 0], store.lonlat[:, 1]
     bounds = (
@@ -172,10 +203,10 @@ def _location_figure(
         float(longitude.max()),
         float(latitude.max()),
     )
-    png = figures.location_map(region.geometry, base, atlas_bounds=bounds, credit=credit)
+    image = figures.location_map(region.geometry, base, atlas_bounds=bounds, credit=credit, image=kind)
     return figures.DrawnFigure(
         "location",
-        png,
+        image,
         alt=f"Map that shows where {region.name} lies, with the extent of the atlas.",
         caption="Where the region lies. Lambert azimuthal equal-area projection centred on the region, as "
         "for every map of this report.",
@@ -184,7 +215,12 @@ def _location_figure(
 
 
 def _effort_figure(
-    store: Any, region: regions.Region, rows: NDArray[np.int64], base: figures.Basemap, credit: str
+    store: Any,
+    region: regions.Region,
+    rows: NDArray[np.int64],
+    base: figures.Basemap,
+    credit: str,
+    kind: figures.ImageKind,
 ) -> figures.DrawnFigure | None:
     observed = store.observed
     if observed is None or store.resolution < OBSERVED_RESOLUTION:
@@ -198,7 +234,7 @@ def _effort_figure(
         shown_cells, place = np.unique(coarse, return_inverse=True)
         totals = np.bincount(place, weights=np.nan_to_num(records))
         shown = np.where(totals > 0, totals, np.nan)
-    png = figures.cell_map(
+    image = figures.cell_map(
         regions.cell_polygons(shown_cells),
         shown,
         region.geometry,
@@ -209,12 +245,13 @@ def _effort_figure(
         width_mm=figures.HALF_WIDTH_MM,
         logarithmic=True,
         empty_label="no records",
+        image=kind,
         aspect_range=HALF_ASPECT,
     )
     empty = int(np.isnan(shown).sum())
     return figures.DrawnFigure(
         "effort",
-        png,
+        image,
         alt=f"Map of {region.name}: records the model was trained on, per coarse cell; "
         f"{empty} of {len(shown)} cells have none.",
         caption=f"Records the model was trained on, per coarse cell (about 250 km²) that touches the region; "
@@ -233,13 +270,20 @@ def _empty_sentence(n_empty: int, n_cells: int) -> str:
     )
 
 
-def _histogram_figure(values: np.ndarray, mean: float | None, credit: str) -> figures.DrawnFigure:
-    png = figures.value_histogram(
-        values, label="expected species per cell", mean=mean, credit=credit, width_mm=figures.HALF_WIDTH_MM
+def _histogram_figure(
+    values: np.ndarray, mean: float | None, credit: str, kind: figures.ImageKind
+) -> figures.DrawnFigure:
+    image = figures.value_histogram(
+        values,
+        label="expected species per cell",
+        mean=mean,
+        credit=credit,
+        width_mm=figures.HALF_WIDTH_MM,
+        image=kind,
     )
     return figures.DrawnFigure(
         "histogram",
-        png,
+        image,
         alt=f"Histogram of the expected species per cell over {text.counted(len(values), 'cell')}.",
         caption="How the expected number of species is spread over the cells of the region; the line is the "
         "area-weighted mean.",
@@ -247,19 +291,22 @@ def _histogram_figure(values: np.ndarray, mean: float | None, credit: str) -> fi
     )
 
 
-def _bars_figure(top: Sequence[tuple[str, float]], credit: str) -> figures.DrawnFigure | None:
+def _bars_figure(
+    top: Sequence[tuple[str, float]], credit: str, kind: figures.ImageKind
+) -> figures.DrawnFigure | None:
     if not top:
         return None
     shown = list(top)[:N_BARS]
-    png = figures.species_bars(
+    image = figures.species_bars(
         [name for name, _ in shown],
         np.asarray([value for _, value in shown], dtype=float),
         label="mean probability over the region (area-weighted)",
         credit=credit,
+        image=kind,
     )
     return figures.DrawnFigure(
         "species",
-        png,
+        image,
         alt=f"Bars of the mean probability of {len(shown)} species, highest {shown[0][0]} "
         f"with {text.probability(shown[0][1])}.",
         caption=f"The {text.counted(len(shown), 'species', 'species')} with the highest mean probability "
@@ -268,15 +315,17 @@ def _bars_figure(top: Sequence[tuple[str, float]], credit: str) -> figures.Drawn
     )
 
 
-def _calibration_figure(calibration: Calibration | None, credit: str) -> figures.DrawnFigure | None:
+def _calibration_figure(
+    calibration: Calibration | None, credit: str, kind: figures.ImageKind
+) -> figures.DrawnFigure | None:
     if calibration is None:
         return None
-    png = figures.calibration_plot(
-        calibration.predicted, calibration.observed, calibration.counts, credit=credit
+    image = figures.calibration_plot(
+        calibration.predicted, calibration.observed, calibration.counts, credit=credit, image=kind
     )
     return figures.DrawnFigure(
         "calibration",
-        png,
+        image,
         alt="Reliability curve: share of held-out places with a record against the predicted probability, "
         f"in {len(calibration.predicted)} bins.",
         caption="Reliability of the probabilities over the whole atlas, on spatial blocks held out of "

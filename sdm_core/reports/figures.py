@@ -1,7 +1,7 @@
 """Figures of a report: maps, charts and their captions, 300 dpi, colour-blind-safe.
 
-Each function draws one figure and returns PNG bytes; none of them computes an indicator, they draw the
-numbers they are given.
+Each function draws one figure and returns the bytes of a PNG, or with `image="svg"` of an SVG; none of them
+computes an indicator, they draw the numbers they are given.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -27,26 +27,28 @@ from sdm_core.reports import cartography as carto
 #: Width of a figure over the whole text column and over half of it, in millimetres.
 FULL_WIDTH_MM = 170.0
 HALF_WIDTH_MM = 84.0
+#: How a figure is written: pixels for pages, or lines for print and editing.
+ImageKind = Literal["png", "svg"]
 
 
 @dataclass(frozen=True)
 class DrawnFigure:
     """One figure of a report, ready to be embedded.
 
-    `png` image bytes; `alt` what it shows, for those who cannot see it; `caption` the sentence below it;
-    `width_mm` its width in print.
+    `image` bytes of a PNG or an SVG; `alt` what it shows, for those who cannot see it; `caption` the sentence
+    below it; `width_mm` its width in print.
     """
 
     key: str
-    png: bytes
+    image: bytes
     alt: str
     caption: str
     width_mm: float
 
     @property
     def data_uri(self) -> str:
-        """The image as a `data:` address, so that the page asks nobody for it."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        """A PNG as a `data:` address, so that the page asks nobody for it."""
+        return "data:image/png;base64," + base64.b64encode(self.image).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,12 @@ def _clipped(geometry: Any | None, clip: tuple[float, float, float, float]) -> A
     return parts[~shapely.is_empty(parts)]
 
 
-def save_png(figure: Figure) -> bytes:
-    """PNG bytes of a figure at the resolution of print."""
+def saved(figure: Figure, image: ImageKind) -> bytes:
+    """Bytes of a figure at the resolution of print; an SVG carries no date, so that it can be compared."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=carto.FIGURE_DPI, facecolor="white")
+    metadata = {"Date": None, "Creator": "Florascope"} if image == "svg" else None
+    with matplotlib.rc_context({"svg.hashsalt": "florascope"}):
+        figure.savefig(buffer, format=image, dpi=carto.FIGURE_DPI, facecolor="white", metadata=metadata)
     return buffer.getvalue()
 
 
@@ -89,6 +93,7 @@ def cell_map(
     logarithmic: bool = False,
     empty_label: str = "",
     aspect_range: tuple[float, float] = (0.75, 2.2),
+    image: ImageKind = "png",
 ) -> bytes:
     """Map of one value per H3 cell inside a region.
 
@@ -116,7 +121,7 @@ def cell_map(
         carto.draw_north_arrow(axes)
         _legend_below(figure, drawn, label, empty_label)
         _credit(figure, credit)
-        return save_png(figure)
+        return saved(figure, image)
 
 
 def location_map(
@@ -126,6 +131,7 @@ def location_map(
     atlas_bounds: tuple[float, float, float, float] | None,
     credit: str,
     width_mm: float = HALF_WIDTH_MM,
+    image: ImageKind = "png",
 ) -> bytes:
     """Where the region lies: its outline on land, about eight times as wide as itself, at least 900 km.
 
@@ -189,11 +195,17 @@ def location_map(
             borderpad=0.1,
         )
         _credit(figure, credit)
-        return save_png(figure)
+        return saved(figure, image)
 
 
 def species_bars(
-    names: Sequence[str], values: np.ndarray, *, label: str, credit: str, width_mm: float = FULL_WIDTH_MM
+    names: Sequence[str],
+    values: np.ndarray,
+    *,
+    label: str,
+    credit: str,
+    width_mm: float = FULL_WIDTH_MM,
+    image: ImageKind = "png",
 ) -> bytes:
     """Horizontal bars of the species with the highest values, first at the top, names in italics."""
     with carto.drawing():
@@ -216,7 +228,7 @@ def species_bars(
         axes.set_axisbelow(True)
         _bare(axes)
         _credit(figure, credit)
-        return save_png(figure)
+        return saved(figure, image)
 
 
 def calibration_plot(
@@ -226,6 +238,7 @@ def calibration_plot(
     *,
     credit: str,
     width_mm: float = HALF_WIDTH_MM,
+    image: ImageKind = "png",
 ) -> bytes:
     """Share of held-out places where the species was recorded against the probability predicted there.
 
@@ -260,11 +273,17 @@ def calibration_plot(
         axes.grid(color="#e3e6e8", linewidth=0.5)
         _bare(axes)
         _credit(figure, credit)
-        return save_png(figure)
+        return saved(figure, image)
 
 
 def value_histogram(
-    values: np.ndarray, *, label: str, mean: float | None, credit: str, width_mm: float = HALF_WIDTH_MM
+    values: np.ndarray,
+    *,
+    label: str,
+    mean: float | None,
+    credit: str,
+    width_mm: float = HALF_WIDTH_MM,
+    image: ImageKind = "png",
 ) -> bytes:
     """How one value is spread over the cells of a region; `mean` is marked where it is given."""
     with carto.drawing():
@@ -297,7 +316,7 @@ def value_histogram(
         axes.set_axisbelow(True)
         _bare(axes)
         _credit(figure, credit)
-        return save_png(figure)
+        return saved(figure, image)
 
 
 def _map_axes(frame: carto.Frame, width_mm: float, foot_mm: float = 17.5) -> tuple[Figure, Axes]:

@@ -71,6 +71,8 @@ FILE_TEXTS: Mapping[str, str] = {
     "area.geojson": "outline of the region, which reads back as the same region",
     "maps/richness.tif": "expected species per cell; cloud-optimised GeoTIFF, EPSG:4326",
     "maps/shannon.tif": "Shannon index per cell, nats; cloud-optimised GeoTIFF, EPSG:4326",
+    "odmap.csv": "the ODMAP table in full: what the model card says of data, model and assessment",
+    "reproduce.py": "works out the numbers of indicators.json again and says equal or not equal for each",
     "MANIFEST.sha256": "checksum of every file above, for sha256sum --check",
 }
 REFERENCES: tuple[dict[str, str], ...] = tuple(

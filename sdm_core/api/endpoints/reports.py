@@ -31,7 +31,8 @@ class ReportOptions(Options, Place):
     formats: str = Field(
         "",
         max_length=100,
-        description="Some of html, pdf, csv, json, geojson, geoparquet, geotiff with commas; all by default.",
+        description="Some of html, pdf, csv, json, geojson, geoparquet, geotiff, methods, figures with "
+        "commas; all but figures by default.",
     )
 
 
