@@ -311,7 +311,7 @@ def test_predict_says_how_many_points_lie_where_the_model_does_not_apply(
 def test_layers_of_other_cells_are_not_used(atlas_folder: Path, caplog):
     layers = read_cell_layers(atlas_folder / TRUST_FILE)
     (atlas_folder / TRUST_FILE).write_bytes(dataclasses.replace(layers, cells_digest="other").to_bytes())
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="sdm_core.prediction"):
         store = PredictionStore.open(atlas_folder)
         assert "applicability" not in store.layer_names
     assert "was made for other cells" in caplog.text
