@@ -56,7 +56,7 @@ def test_every_module_imports_only_from_earlier_steps():
     wrong = []
     for path in ENGINE.rglob("*.py"):
         room = _room(path)
-        if room == "__init__" or path.parent.name == "templates":  # a script that uses the engine from outside
+        if room == "__init__" or path.parent.name == "templates":  # a script that a report carries
             continue
         assert room in STEP, f"{room} has no place in the data flow: add it to ORDER"
         for module in _imports(path):

@@ -401,6 +401,7 @@ def test_sections_stand_in_order_under_their_numbers(page):
         "7 Legally protected species",
         "8 Invasive and alien species",
         "9 Endemic and range-restricted species",
+        "12 Context",
         "14 Where to look next",
         "15 Limits and proper use",
         "16 Methods",

@@ -4,6 +4,14 @@
 `top_species` serve the map.
 """
 
+from sdm_core.indicators.benchmark import (
+    BENCHMARK_TEXTS,
+    Benchmarks,
+    Standing,
+    benchmark_region,
+    percentile_of,
+    standing_words,
+)
 from sdm_core.indicators.cell import CellSummary, summarise_cell, top_species
 from sdm_core.indicators.concern_layers import CONCERN_LAYERS, concern_layers
 from sdm_core.indicators.lists import THREAT_TEXTS, ListGroup, ListSummary, ThreatNumbers
@@ -42,6 +50,7 @@ from sdm_core.indicators.threat import (
 )
 
 __all__ = [
+    "BENCHMARK_TEXTS",
     "CERTAIN_FROM",
     "CONCERN_LAYERS",
     "CRITERION_B",
@@ -56,6 +65,7 @@ __all__ = [
     "SPECIES_COLUMNS",
     "STAR_WEIGHTS",
     "THREAT_TEXTS",
+    "Benchmarks",
     "CellSummary",
     "Indicator",
     "IndicatorText",
@@ -66,8 +76,10 @@ __all__ = [
     "RegionSummary",
     "SetCounts",
     "SpeciesGroup",
+    "Standing",
     "StoreLike",
     "ThreatNumbers",
+    "benchmark_region",
     "concern_layers",
     "convex_hull_km2",
     "flag_members",
@@ -76,12 +88,14 @@ __all__ = [
     "observed_range",
     "observed_ranges",
     "occupied_squares",
+    "percentile_of",
     "range_shares",
     "records_nearby",
     "rule_options",
     "rule_text",
     "set_counts",
     "species_records",
+    "standing_words",
     "star_like",
     "status_shares",
     "summarise_cell",

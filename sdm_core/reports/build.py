@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from sdm_core import config, exports, regions
 from sdm_core.applicability import assess_trust, next_places
 from sdm_core.errors import ReportError
-from sdm_core.indicators import RegionSummary, concern_layers, rule_options, summarise_region
+from sdm_core.indicators import (
+    RegionSummary,
+    benchmark_region,
+    concern_layers,
+    rule_options,
+    summarise_region,
+)
 from sdm_core.observed import Records, observe_region
 from sdm_core.reports import card as cards
 from sdm_core.reports import content, drawings, figures, files, folder, odmap, render, text
@@ -120,8 +126,9 @@ def build_report(
     if found is not None and "csv" in wanted:
         names.insert(-1, OBSERVED_FILE)
     places = next_places(store, chosen.rows, summary.species_table)
+    stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched)
     facts = content.ReportFacts(
-        atlas, region, chosen, summary, trust, moment, permalink, names, found, matched, places
+        atlas, region, chosen, summary, trust, stands, moment, permalink, names, found, matched, places
     )
     with folder.staged_folder(out, _all_files()) as fresh:
         _write_data(fresh, wanted, facts)
@@ -170,6 +177,7 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
             {
                 **_origin(facts),
                 **summary.to_dict(),
+                "benchmarks": facts.benchmarks.to_dict(),
                 "trust": facts.trust.to_dict(),
                 "next_places": None if facts.next_places is None else facts.next_places.to_dict(),
                 **({"observed": facts.observed.to_dict()} if facts.observed is not None else {}),

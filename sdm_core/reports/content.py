@@ -17,10 +17,10 @@ from markupsafe import Markup
 
 from sdm_core import config, regions
 from sdm_core.applicability import METHOD, NextPlaces, Trust
-from sdm_core.indicators import RegionSummary
+from sdm_core.indicators import Benchmarks, RegionSummary
 from sdm_core.observed import ObservedRegion
+from sdm_core.reports import benchmarks, concern, next_places, observed, text, wording
 from sdm_core.reports import card as cards
-from sdm_core.reports import concern, next_places, observed, text, wording
 from sdm_core.reports.drawings import FIGURE_FILES
 from sdm_core.reports.figures import DrawnFigure
 from sdm_core.reports.rule_table import rule_table
@@ -52,7 +52,8 @@ class ReportFacts:
 
     `chosen` cells of the store inside the region; `files` names of the files written beside the page;
     `command` what writes the same numbers again; `observed` a user's records beside the prediction;
-    `statuses` status lists matched to the atlas; `next_places` where to look next.
+    `statuses` status lists matched to the atlas; `next_places` where to look next;
+    `benchmarks` the region beside other cells.
     """
 
     atlas: Any
@@ -60,6 +61,7 @@ class ReportFacts:
     chosen: regions.Selection
     summary: RegionSummary
     trust: Trust
+    benchmarks: Benchmarks
     created: datetime
     permalink: str
     files: Sequence[str]
@@ -112,6 +114,9 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         ),
         "permalink": text.safe_link(facts.permalink),
         "sections": _sections(facts),
+        "dials": benchmarks.dials(facts.benchmarks),
+        "context": benchmarks.context_section(facts.benchmarks),
+        "no_protected_areas": wording.NO_PROTECTED_AREAS,
         "observed": (
             observed.observed_section(facts.observed, summary) if facts.observed is not None else None
         ),

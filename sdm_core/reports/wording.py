@@ -11,7 +11,7 @@ from sdm_core.reports import card as cards
 from sdm_core.reports import text
 from sdm_core.reports.observed import FILE_TEXT, OBSERVED_FILE
 
-#: Sections in order, numbered as in the full plan of a region report; 10 to 13 are not written yet.
+#: Sections in order, numbered as in the full plan of a region report; 10, 11 and 13 are not written yet.
 SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s1", "number": "1", "title": "One-page answer"},
     {"id": "s2", "number": "2", "title": "The area"},
@@ -22,6 +22,7 @@ SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s7", "number": "7", "title": "Legally protected species"},
     {"id": "s8", "number": "8", "title": "Invasive and alien species"},
     {"id": "s9", "number": "9", "title": "Endemic and range-restricted species"},
+    {"id": "s12", "number": "12", "title": "Context"},
     {"id": "s14", "number": "14", "title": "Where to look next"},
     {"id": "s15", "number": "15", "title": "Limits and proper use"},
     {"id": "s16", "number": "16", "title": "Methods"},
@@ -30,7 +31,11 @@ SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "annex-b", "number": "B", "title": "Annex: files of this report"},
 )
 NOT_IN_THIS_EDITION = (
-    "Not in this edition: habitats, structure inside the area, context and change (sections 10 to 13)."
+    "Not in this edition: habitats, structure inside the area, and change (sections 10, 11 and 13)."
+)
+NO_PROTECTED_AREAS = (
+    "Outlines of protected areas and key biodiversity areas do not come with this atlas, so what lies inside "
+    "the region and near it is not listed; look it up at protectedplanet.net and keybiodiversityareas.org."
 )
 TRUST = (
     "Read this before the numbers. Predictions come from a model trained on records of where species were "

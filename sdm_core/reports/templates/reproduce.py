@@ -87,7 +87,9 @@ def again(told: dict[str, Any], model: str | None, status: list[str]) -> tuple[d
     )
     trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
     places = applicability.next_places(store, chosen.rows, summary.species_table)
+    stands = indicators.benchmark_region(store, chosen.rows, chosen.hectares, region, lists)
     found = summary.to_dict() | {
+        "benchmarks": stands.to_dict(),
         "trust": trust.to_dict(),
         "next_places": None if places is None else places.to_dict(),
     }
@@ -101,6 +103,8 @@ def compare(
     parts = [name for name in PARTS if name in told] + ([] if without_lists else ["status_lists"])
     lines, counts = [], {True: 0, False: 0}
     for name in parts:
+        if without_lists and name == "benchmarks":
+            continue
         then, now = dict(leaves(told[name], name)), dict(leaves(found.get(name), name))
         for path in then | now:
             same = path in then and path in now and equal(then[path], now[path])

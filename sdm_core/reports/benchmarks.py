@@ -1,0 +1,76 @@
+"""The region beside its countries and the whole atlas: dials of section 1 and the table of section 12."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sdm_core.indicators import BENCHMARK_TEXTS, Benchmarks, Standing
+from sdm_core.reports import text
+
+_COLUMNS = {"countries": "Among the cells of {place}", "atlas": "Among all cells of {place}"}
+
+
+def dials(found: Benchmarks) -> dict[str, Any]:
+    """Columns and rows of the dials: one bar from 0 to 100 % for each measure and each set of cells."""
+    first = found.of(next(iter(BENCHMARK_TEXTS)))
+    return {
+        "caption": "Where the region stands: share of other cells’ area with lower values than the region’s "
+        "mean cell; distinctiveness is weighted endemism (section 12)",
+        "columns": [_COLUMNS[standing.against].format(place=standing.place) for standing in first],
+        "rows": [
+            {"label": label, "bars": [_bar(standing) for standing in found.of(measure)]}
+            for measure, (label, _) in BENCHMARK_TEXTS.items()
+            if found.of(measure)
+        ],
+    }
+
+
+def context_section(found: Benchmarks) -> dict[str, Any]:
+    """Table and sentences of section 12."""
+    return {
+        "caption": "The region’s mean cell beside other cells, weighted by area",
+        "rows": [_row(standing) for standing in found.standings],
+        "measures": [
+            {"label": label, "text": said}
+            for name, (label, said) in BENCHMARK_TEXTS.items()
+            if found.of(name)
+        ],
+        "words": "Average means within 10 % of the mean of the cells compared with, above and below to 30 %, "
+        "far above and far below beyond.",
+        "notes": list(found.notes),
+    }
+
+
+def _bar(standing: Standing) -> dict[str, str]:
+    known = math.isfinite(standing.percentile)
+    return {
+        "left": f"{standing.percentile:.1f}" if known else "",
+        "text": f"{percent_text(standing)}, {standing.words}" if known else "not defined",
+    }
+
+
+def percent_text(standing: Standing) -> str:
+    """The percentile in whole percent, never rounded to 0 or 100 where it is neither."""
+    value = standing.percentile
+    if 0.0 < value < 1.0:
+        return f"<{text.NARROW_SPACE}1{text.UNIT_SPACE}%"
+    if 99.0 < value < 100.0:
+        return f">{text.NARROW_SPACE}99{text.UNIT_SPACE}%"
+    return f"{text.whole(value)}{text.UNIT_SPACE}%"
+
+
+def _row(standing: Standing) -> dict[str, str]:
+    difference = standing.difference_percent
+    sign = "+" if difference > 0 else "−" if difference < 0 else ""
+    return {
+        "measure": BENCHMARK_TEXTS[standing.measure][0],
+        "place": standing.place,
+        "value": text.sensible(standing.value),
+        "reference": text.sensible(standing.reference),
+        "difference": f"{sign}{text.whole(abs(difference))}{text.UNIT_SPACE}%"
+        if math.isfinite(difference)
+        else text.NOT_DEFINED,
+        "percentile": percent_text(standing) if math.isfinite(standing.percentile) else text.NOT_DEFINED,
+        "words": standing.words,
+    }
