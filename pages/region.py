@@ -11,6 +11,7 @@ from pages.ui import (
     region_read,
     region_records,
     region_rules,
+    region_standing,
     region_statuses,
     region_take,
     state,
@@ -31,6 +32,7 @@ with frame.friendly_errors():
         atlas, region = region_finer.settle(atlas, region, resolution)
         reading = region_read.read(atlas, region, rule, options)
         region_read.cards(atlas, reading)
+        region_standing.line(atlas, region, reading)
         observed = region_records.step(atlas, region, reading)
         region_read.map_and_table(atlas, region, reading, observed)
         region_statuses.section(atlas, reading)

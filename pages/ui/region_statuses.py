@@ -66,11 +66,15 @@ def with_lists(atlas: Atlas, region: Region, summary: RegionSummary) -> RegionSu
         chosen = resources.region_selection(
             atlas.name, version, region.geometry_hash, summary.containment, region
         )
-        matched = [_matched(file, atlas) for file in given]
-        added = indicators.with_statuses(summary, atlas.store, chosen.rows, chosen.hectares, matched)
+        added = indicators.with_statuses(summary, atlas.store, chosen.rows, chosen.hectares, matched(atlas))
         kept = (key, added)
         st.session_state[_SUMMARY] = kept
     return kept[1]
+
+
+def matched(atlas: Atlas) -> list[MatchedStatuses]:
+    """The session's lists beside the species of an atlas."""
+    return [_matched(file, atlas) for file in files()]
 
 
 def _matched(file: StatusFile, atlas: Atlas) -> MatchedStatuses:

@@ -24,10 +24,11 @@ from sdm_core.errors import FlorascopeError
 
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
-    from sdm_core.indicators import RegionSummary
+    from sdm_core.indicators import Benchmarks, RegionSummary
     from sdm_core.indicators.rules_compared import RuleComparison
     from sdm_core.regions import Region, Selection
     from sdm_core.registry import Atlas
+    from sdm_core.statuses import MatchedStatuses
 
 #: A town is offered where a cell of this resolution around it holds predictions.
 _TOWN_RESOLUTION = 5
@@ -393,6 +394,24 @@ def trust(
     atlas = atlas_of(name, version)
     chosen = region_selection(name, version, region_hash, containment, _region)
     return applicability.assess_trust(atlas.store, chosen.rows, _summary, atlas.card, chosen.hectares)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def benchmarks(
+    name: str,
+    version: str,
+    region_hash: str,
+    containment: str,
+    lists: tuple[str, ...],
+    _region: Region,
+    _matched: list[MatchedStatuses],
+) -> Benchmarks:
+    """Where a region stands among other cells; `lists` are the digests of the status lists."""
+    from sdm_core import indicators
+
+    chosen = region_selection(name, version, region_hash, containment, _region)
+    store = atlas_of(name, version).store
+    return indicators.benchmark_region(store, chosen.rows, chosen.hectares, _region, _matched)
 
 
 def coverage_url(name: str, version: str) -> str:

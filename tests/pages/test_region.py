@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 import shapely
 
 from pages.ui import region_choose, region_read, region_take
+from pages.ui.region_standing import sentences
 from sdm_core import indicators, regions
 from tests.make_store import EAST, NORTH, SOUTH, WEST
 from tests.pages.conftest import link_of, shown_html
@@ -69,6 +71,22 @@ def test_the_page_prints_the_numbers_of_the_engine(open_page, simulated_atlas):
         assert number(app, name) == summary[name].shown_interval
     table = app.dataframe[0].value
     assert table["species"].tolist() == summary.species_table["species"].tolist()
+
+
+def test_the_page_says_where_the_region_stands_as_the_report_does(open_page, simulated_atlas):
+    region = regions.decode_region_link(link_to(MIDDLE))
+    store = simulated_atlas.store
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    found = indicators.benchmark_region(store, chosen.rows, chosen.hectares, region)
+    said = sentences(found)
+    assert (
+        "Richness: " in said
+        and "in the atlas (percentile " in said
+        and "Distinctiveness (weighted endemism): " in said
+    )
+    assert f'data-testid="standing">{html.escape(said)}<' in shown_html(
+        open_page("region", region=link_to(MIDDLE))
+    )
 
 
 def test_the_rule_and_its_threshold_change_gamma_and_the_link(open_page, simulated_atlas):
