@@ -58,7 +58,7 @@ def test_the_page_shows_what_was_measured_and_marks_what_was_not(costs, tmp_path
     assert "0.25 bytes a code" in text
     assert "| 1,000 | 40 |" in text
     hours = 95_832_926 / 9_000 / 3600
-    assert f"{hours:.2g}" in next(
+    assert f"| {hours:.1f} h |" in next(
         line for line in text.splitlines() if "resolution 9" in line and "tiled" in line
     )
     assert (tmp_path / "growth.svg").read_text(encoding="utf-8").startswith("<?xml")

@@ -113,7 +113,7 @@ def estimate(
     compressed_share: float,
     assumptions: Assumptions,
 ) -> Estimate:
-    """Cost of one grid: bytes from the layout, hours from rates."""
+    """Cost of one grid: bytes from the layout, hours from rates; GPU-hours are NaN where operations are."""
     codes = n_cells * n_species
     return Estimate(
         grid=grid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,10 +105,9 @@ def estimates(
     found = []
     for grid, n_cells in grids():
         if tiled is not None:
-            small = min(forward, key=lambda cost: cost.n_species)
             found.append(
                 estimate(
-                    grid, n_cells, tiled.n_species, f"{tiled.name}, as tiled", small.operations_per_cell,
+                    grid, n_cells, tiled.n_species, f"{tiled.name}, as tiled", math.nan,
                     tiled.cells_per_second, tiled.compressed_share, assumptions,
                 )
             )  # fmt: skip
@@ -135,10 +135,10 @@ def _estimate_table(
                 "network": cost.network,
                 "exchange copy": _bytes(cost.exchange_bytes),
                 "hot copy": _bytes(cost.hot_bytes),
-                "one core, h": _hours(cost.core_hours),
-                "cores for a day": _hours(cost.workers_for(24, assumptions.worker_efficiency)),
-                "GPU-hours, network": _hours(cost.gpu_hours),
-                "hours to write": _hours(cost.writing_hours),
+                "one core": _duration(cost.core_hours),
+                "cores for a day": f"{math.ceil(cost.workers_for(24, assumptions.worker_efficiency)):,}",
+                "one GPU, network alone": _duration(cost.gpu_hours),
+                "writing": _duration(cost.writing_hours),
             }
         )
     return pd.DataFrame(rows)
@@ -173,7 +173,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
         ("region_ms_half", "50 %, ms"),
         ("map_ms", "species map, ms"),
     ):
-        shown[title] = [f"{x:.2f}" for x in table[column]]
+        shown[title] = [f"{x:.2f}" if x >= 0.01 else "below 0.01" for x in table[column]]
     return shown
 
 
@@ -194,8 +194,15 @@ def _bytes(number: float) -> str:
     return f"{number / _GIGA:,.1f} GB" if number >= _GIGA else f"{number / 1e6:,.1f} MB"
 
 
-def _hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+def _duration(hours: float) -> str:
+    """Hours, minutes or seconds, whichever says it in few digits; "–" where unknown."""
+    if not math.isfinite(hours):
+        return "–"
+    if hours >= 1:
+        return f"{hours:,.0f} h" if hours >= 10 else f"{hours:.1f} h"
+    if hours >= 1 / 60:
+        return f"{60 * hours:.0f} min"
+    return f"{3600 * hours:.0f} s" if hours >= 1 / 3600 else "below 1 s"
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -228,12 +235,13 @@ Memory is what opening and a first region added to the process, files mapped int
 {estimates}
 
 **Assumptions.** Land cells: 1,955,774 at resolution 7, seven times as many per step; 10.1 M km² in
-squares of 50 m. Hot copy: two bytes a code and the pyramid. Exchange copy: {share} bytes a code
-({share_source}). One core: the measured rate, the network alone unless "as tiled"; covariates at
-the finer grid must exist and be read, which is not in the figure. Cores for a day: {efficiency} of
-a core's rate remains when many work. GPU-hours: operations of the network over {gpu} a second,
-**not measured on a GPU**. Hours to write: codes over {output} MB a second, compressed and written
-by one machine; it, not the network, is the limit for many species, and it shrinks with machines.
+squares of 50 m. Hot copy: two bytes a code and the pyramid at its widest (less where cells are
+small). Exchange copy: {share} bytes a code ({share_source}). One core: the measured rate, the
+network alone unless "as tiled"; covariates at the finer grid must exist and be read, which is not
+in the figure. Cores for a day: {efficiency} of a core's rate remains when many work. One GPU:
+operations of the network over {gpu} a second, **not measured on a GPU**. Writing: codes over
+{output} MB a second, compressed and written by one machine; it, not the network, is the limit for
+many species, and it shrinks with machines.
 
 A finer grid is no finer knowledge: predictors of 20 km stay so at 50 m. For scale: GeoPl@ntNet reports
 about 15 TB of maps of Europe at 50 m. Florascope keeps a coarser grid whole and makes finer cells only
