@@ -22,8 +22,10 @@ def add_arguments(subparsers: Any) -> None:
     parser.add_argument(
         "--region",
         required=True,
+        action="append",
         metavar="FILE",
-        help="GeoJSON, GPKG, KML or zipped shapefile; or a named place, as in place:Pyrenees",
+        help="GeoJSON, GPKG, KML or zipped shapefile; or a named place, as in place:Pyrenees; given several "
+        "times, each region gets a report in its own folder, and comparison.html sets them side by side",
     )
     parser.add_argument(
         "--crs", default=None, metavar="CRS", help="CRS of FILE where it names none or a wrong one: EPSG:3035"
@@ -99,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and name its files; what could not be made is said on standard error."""
     from sdm_core.errors import ReportError
     from sdm_core.regions import check_containment
-    from sdm_core.reports import DEFAULT_FORMATS, build_report
+    from sdm_core.reports import build_report
     from sdm_core.statuses import read_statuses
 
     if not str(args.out).strip():
@@ -112,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
 
         files = [Path(name) for name in args.records]
         records = read_records(files, crs=args.records_crs, cover_scale=args.cover_scale)
-    region = read_region_argument(args.region, args.crs)
+    if len(args.region) > 1:
+        return _compare(args, statuses, records)
+    region = read_region_argument(args.region[0], args.crs)
     if args.name:
         region = region.renamed(args.name)
     atlas = open_model(args.model)
@@ -122,24 +126,60 @@ def run(args: argparse.Namespace) -> int:
         progress = _Progress()
         atlas, region = finer_atlas(atlas, region, args.resolution, progress)
         progress.end()
-    formats = (
-        DEFAULT_FORMATS if args.formats is None else tuple(word for word in args.formats.split(",") if word)
-    )
     for path in build_report(
         atlas,
         region,
         Path(args.out),
         rule=args.rule,
-        formats=formats,
+        formats=_formats(args),
         containment=args.containment,
         statuses=statuses,
         records=records,
-        **{name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None},
+        **_of_rule(args),
         on_note=_say,
         on_selection=_say,
     ):
         print(path)
     return 0
+
+
+def _compare(args: argparse.Namespace, statuses: list[Any], records: Any) -> int:
+    """A report of each region and the table of all of them."""
+    from sdm_core.errors import ReportError
+    from sdm_core.reports import build_comparison
+
+    for option in ("name", "resolution"):
+        if getattr(args, option) is not None:
+            raise ReportError(f"--{option} goes with one --region; found {len(args.region)} of them.")
+    places = [read_region_argument(text, args.crs) for text in args.region]
+    for path in build_comparison(
+        open_model(args.model),
+        places,
+        Path(args.out),
+        rule=args.rule,
+        formats=_formats(args),
+        containment=args.containment,
+        statuses=statuses,
+        records=records,
+        **_of_rule(args),
+        on_note=_say,
+        on_selection=_say,
+    ):
+        print(path)
+    return 0
+
+
+def _formats(args: argparse.Namespace) -> tuple[str, ...]:
+    from sdm_core.reports import DEFAULT_FORMATS
+
+    if args.formats is None:
+        return DEFAULT_FORMATS
+    return tuple(word for word in args.formats.split(",") if word)
+
+
+def _of_rule(args: argparse.Namespace) -> dict[str, Any]:
+    """Options of the rule that were given."""
+    return {name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None}
 
 
 class _Progress:

@@ -192,6 +192,20 @@ def set_counts(store: StoreLike, rows: NDArray[np.int64], rule: str, options: di
     return SetCounts(n_cells, richness)
 
 
+def presence_table(
+    store: StoreLike, rows: NDArray[np.int64], rule: str, options: dict[str, Any]
+) -> NDArray[np.bool_]:
+    """Species sets (n_rows, n_species) under a rule, whole in memory: for samples of cells.
+
+    Args as `set_counts`.
+    """
+    cuts = cut_codes(store, rows, rule, options)
+    per_species = rule == "threshold" and np.ndim(options["t"]) == 1
+    codes = np.concatenate([np.asarray(store.codes[part]) for part in row_parts(rows)])
+    limits = cuts[None, :] if per_species else cuts[:, None]
+    return codes.astype(np.uint16) >= limits
+
+
 def _threshold_cuts(store: StoreLike, n_rows: int, t: Any) -> NDArray[np.uint16]:
     limits = np.asarray(t, dtype=np.float64)
     if limits.ndim > 1 or (limits.ndim == 1 and len(limits) != store.n_species):

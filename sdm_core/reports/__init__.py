@@ -6,16 +6,20 @@ render                            one template, two editions: one HTML file, and
 odmap                             the ODMAP table as a file
 files, folder                     data files; a folder that is written whole or not at all
 build                             `build_report`
+comparison                        `build_comparison`: several regions, a report each and one table
 """
 
 from sdm_core.reports.build import DEFAULT_FORMATS, FORMAT_FILES, FORMATS, build_report, report_stem
+from sdm_core.reports.comparison import COMPARISON_FILES, build_comparison
 from sdm_core.reports.folder import MANIFEST_NAME, read_manifest, verify_manifest, zip_folder
 
 __all__ = [
+    "COMPARISON_FILES",
     "DEFAULT_FORMATS",
     "FORMATS",
     "FORMAT_FILES",
     "MANIFEST_NAME",
+    "build_comparison",
     "build_report",
     "read_manifest",
     "report_stem",

@@ -64,6 +64,7 @@ def build_report(
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
     on_selection: Callable[[str], None] | None = None,
+    on_facts: Callable[[content.ReportFacts], None] | None = None,
     **options: Any,
 ) -> list[Path]:
     """Write the report of a region into the folder `out` and name its files.
@@ -88,6 +89,7 @@ def build_report(
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
         on_selection: is told in one sentence each what was done to the outline, how its cells were chosen,
             which taxa of a status list are not in the atlas, and what to know of the records.
+        on_facts: is given what the report is made of, once it is written.
         **options: of the rule, as `summarise_region` takes them.
 
     Returns:
@@ -134,6 +136,8 @@ def build_report(
         _write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
         written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+    if on_facts is not None:
+        on_facts(facts)
     if on_selection is not None:
         lists = (said for one in matched for said in one.sentences())
         for note in (*summary.notes, *lists, *(found.warnings if found is not None else ())):

@@ -52,6 +52,15 @@ def render_html(content: Mapping[str, Any], *, edition: str = "screen") -> str:
     )
 
 
+def render_comparison(content: Mapping[str, Any]) -> str:
+    """The page that sets several regions side by side, in one file."""
+    return (
+        _environment()
+        .get_template("comparison.html.j2")
+        .render(r=content, css=Markup("\n".join(_text(name) for name in ("report.css", "screen.css"))))
+    )
+
+
 def render_pdf(content: Mapping[str, Any], path: Path) -> None:
     """Set the print edition on A4, tagged for screen readers, and write it to `path`.
 
