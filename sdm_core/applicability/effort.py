@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sdm_core.indicators import StoreLike
+from sdm_core.prediction.once import once_per_store
 from sdm_core.regions import (
     EARTH_RADIUS_KM,
     cell_area_km2,
@@ -49,6 +51,25 @@ class Effort:
         return 100.0 * self.n_records / self.area_km2
 
 
+@dataclass(frozen=True)
+class _RecordedPlaces:
+    """Coarse cells with records: their numbers, and search trees over the centres of all and of those > 0."""
+
+    cells: NDArray[np.uint64]
+    n_records: NDArray[np.int64]
+    all: cKDTree
+    with_records: cKDTree
+
+
+@once_per_store
+def _recorded_places(store: Any) -> _RecordedPlaces:
+    observed = store.observed
+    cells = observed["cell"].to_numpy(np.uint64)
+    n_records = observed["n_records"].to_numpy(np.int64)
+    points = unit_vectors(cells_to_lonlat(cells))
+    return _RecordedPlaces(cells, n_records, cKDTree(points), cKDTree(points[n_records > 0]))
+
+
 def observed_effort(
     store: StoreLike, rows: NDArray[np.int64], hectares: NDArray | None = None
 ) -> Effort | None:
@@ -64,20 +85,22 @@ def observed_effort(
     observed = store.observed
     if observed is None or not len(observed):
         return None
-    recorded = observed["cell"].to_numpy(np.uint64)
-    n_records = observed["n_records"].to_numpy(np.int64)
+    places = _recorded_places(store)
+    recorded, n_records = places.cells, places.n_records
     resolution = int(cell_resolutions(recorded[:1])[0])
     parents, parent_of = np.unique(
         cells_to_parents(np.asarray(store.cells)[rows], min(resolution, store.resolution)),
         return_inverse=True,
     )
     inside = np.isin(recorded, parents)
-    points, region_points = unit_vectors(cells_to_lonlat(recorded)), unit_vectors(cells_to_lonlat(parents))
+    region_points = unit_vectors(cells_to_lonlat(parents))
     # chord of an arc of 25 km on the unit sphere
     reach = 2 * math.sin(NEARBY_KM / EARTH_RADIUS_KM / 2)
-    has_records = n_records > 0
-    far = np.isinf(cKDTree(points[has_records]).query(region_points, distance_upper_bound=reach)[0])
-    around = ~inside & np.isfinite(cKDTree(region_points).query(points, distance_upper_bound=reach)[0])
+    far = np.isinf(places.with_records.query(region_points, distance_upper_bound=reach)[0])
+    near = places.all.query_ball_point(region_points, reach, return_sorted=False)
+    around = np.zeros(len(recorded), dtype=bool)
+    around[np.concatenate(near).astype(np.int64)] = True
+    around &= ~inside
     weights = np.asarray(store.area_ha)[rows] if hectares is None else hectares
     species_seen = None
     by_species = getattr(store, "observed_by_species", None)

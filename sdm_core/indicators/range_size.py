@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sdm_core.prediction.once import once_per_store
+
 #: Shares of a range, in %, from which a region is said to hold much of it.
 RANGE_LIMITS_PERCENT: tuple[int, ...] = (1, 5)
 
@@ -68,8 +70,14 @@ def range_shares(store: Any, sums: Any) -> RangeShares:
     Finer cells of a region compare with the atlas they refine. A share above 1, which they can give, is 1.
     """
     whole = getattr(store, "whole", None) or store
-    everywhere = whole.region_sums(np.arange(whole.n_cells))
+    everywhere = _sums_of_all_cells(whole)
     total = np.asarray(everywhere.expected_area_km2, dtype=np.float64)
     inside = np.asarray(sums.expected_area_km2, dtype=np.float64)
     share = np.divide(inside, total, out=np.full(total.shape, np.nan), where=total > 0)
     return RangeShares(np.minimum(share, 1.0), min(1.0, sums.area_km2 / everywhere.area_km2))
+
+
+@once_per_store
+def _sums_of_all_cells(store: Any) -> Any:
+    """Totals of every cell of an atlas."""
+    return store.region_sums(np.arange(store.n_cells))
