@@ -401,15 +401,20 @@ def test_sections_stand_in_order_under_their_numbers(page):
         "7 Legally protected species",
         "8 Invasive and alien species",
         "9 Endemic and range-restricted species",
+        "10 Habitats",
+        "11 Structure inside the area",
         "12 Context",
+        "13 Change",
         "14 Where to look next",
         "15 Limits and proper use",
         "16 Methods",
         "17 References, licences and data",
-        "A Annex: species of the region",
-        "B Annex: files of this report",
+        "18 Annexes",
+        "18A Species of the region",
+        "18B Files of this report",
     ]
-    assert "Not in this edition" in page
+    assert "Habitats are not available in this atlas" in page
+    assert "Change is not available in this atlas" in page
 
 
 def test_page_can_be_read_without_seeing_it(page, summary):

@@ -27,6 +27,7 @@ from sdm_core.indicators.observed_range import (
 from sdm_core.indicators.range_size import RangeShares, range_shares, weighted_endemism
 from sdm_core.indicators.region import flag_members, records_nearby, summarise_region, with_statuses
 from sdm_core.indicators.sets import RULES, SetCounts, StoreLike, rule_options, rule_text, set_counts
+from sdm_core.indicators.structure import Structure, region_structure
 from sdm_core.indicators.summary import (
     SPECIES_COLUMNS,
     Indicator,
@@ -78,6 +79,7 @@ __all__ = [
     "SpeciesGroup",
     "Standing",
     "StoreLike",
+    "Structure",
     "ThreatNumbers",
     "benchmark_region",
     "concern_layers",
@@ -91,6 +93,7 @@ __all__ = [
     "percentile_of",
     "range_shares",
     "records_nearby",
+    "region_structure",
     "rule_options",
     "rule_text",
     "set_counts",

@@ -15,8 +15,8 @@ def dials(found: Benchmarks) -> dict[str, Any]:
     """Columns and rows of the dials: one bar from 0 to 100 % for each measure and each set of cells."""
     first = found.of(next(iter(BENCHMARK_TEXTS)))
     return {
-        "caption": "Where the region stands: share of other cells’ area with lower values than the region’s "
-        "mean cell; distinctiveness is weighted endemism (section 12)",
+        "caption": "Where the region stands: share of other cells’ area with lower values (distinctiveness: "
+        "weighted endemism, section 12)",
         "columns": [_COLUMNS[standing.against].format(place=standing.place) for standing in first],
         "rows": [
             {"label": label, "bars": [_bar(standing) for standing in found.of(measure)]}

@@ -20,6 +20,7 @@ from sdm_core.indicators import (
     RegionSummary,
     benchmark_region,
     concern_layers,
+    region_structure,
     rule_options,
     summarise_region,
 )
@@ -129,8 +130,21 @@ def build_report(
         names.insert(-1, OBSERVED_FILE)
     places = next_places(store, chosen.rows, summary.species_table)
     stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched)
+    inside = region_structure(store, chosen.rows, rule, summary.rule_options, matched)
     facts = content.ReportFacts(
-        atlas, region, chosen, summary, trust, stands, moment, permalink, names, found, matched, places
+        atlas,
+        region,
+        chosen,
+        summary,
+        trust,
+        stands,
+        inside,
+        moment,
+        permalink,
+        names,
+        found,
+        matched,
+        places,
     )
     with folder.staged_folder(out, _all_files()) as fresh:
         _write_data(fresh, wanted, facts)
@@ -182,6 +196,7 @@ def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) 
                 **_origin(facts),
                 **summary.to_dict(),
                 "benchmarks": facts.benchmarks.to_dict(),
+                "structure": facts.structure.to_dict(),
                 "trust": facts.trust.to_dict(),
                 "next_places": None if facts.next_places is None else facts.next_places.to_dict(),
                 **({"observed": facts.observed.to_dict()} if facts.observed is not None else {}),

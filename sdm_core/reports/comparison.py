@@ -9,21 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sdm_core import config, diversity, regions
+from sdm_core import config, regions
 from sdm_core.errors import NoDataInRegionError, ReportError
 from sdm_core.indicators import Benchmarks, RegionSummary, rule_options
-from sdm_core.indicators.sets import presence_table
+from sdm_core.indicators.structure import MAX_SAMPLE_CELLS, sample_multi_site
 from sdm_core.reports import concern, content, folder, render, text
 from sdm_core.reports.build import DEFAULT_FORMATS, build_report
 
 COMPARISON_FILES = ("comparison.csv", "comparison.html")
-#: Cells per sample of the multi-site measures at most, samples, and cells of a region they are drawn from.
-MAX_SAMPLE_CELLS = 50
-N_SAMPLES = 50
-_DRAWN_FROM = 2_000
-_SEED = 20_260_101
 SAME_SIZE = (
     "γ, Whittaker beta and the number of protected or endemic species rise with the area: compare them "
     "between regions of like size only."
@@ -212,15 +205,12 @@ def _percentiles(found: Benchmarks) -> dict[str, float]:
 
 
 def _multi_site(facts: content.ReportFacts, sampled: int) -> dict[str, float]:
-    if sampled < 2:
+    summary = facts.summary
+    found = sample_multi_site(
+        facts.atlas.store, facts.chosen.rows, summary.rule, summary.rule_options, sampled
+    )
+    if found is None:
         return {}
-    generator = np.random.default_rng(_SEED)
-    rows = facts.chosen.rows
-    if len(rows) > _DRAWN_FROM:
-        rows = np.sort(generator.choice(rows, _DRAWN_FROM, replace=False))
-    table = presence_table(facts.atlas.store, rows, facts.summary.rule, facts.summary.rule_options)
-    n_samples = 1 if len(rows) == sampled else N_SAMPLES
-    found = diversity.multi_site_sample(table, generator, sampled, n_samples)
     return {
         "multi_site_sorensen": found.total,
         "multi_site_turnover": found.turnover,

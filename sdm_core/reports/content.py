@@ -17,9 +17,9 @@ from markupsafe import Markup
 
 from sdm_core import config, regions
 from sdm_core.applicability import METHOD, NextPlaces, Trust
-from sdm_core.indicators import Benchmarks, RegionSummary
+from sdm_core.indicators import Benchmarks, RegionSummary, Structure
 from sdm_core.observed import ObservedRegion
-from sdm_core.reports import benchmarks, concern, next_places, observed, text, wording
+from sdm_core.reports import benchmarks, concern, next_places, observed, structure, text, wording
 from sdm_core.reports import card as cards
 from sdm_core.reports.drawings import FIGURE_FILES
 from sdm_core.reports.figures import DrawnFigure
@@ -53,7 +53,7 @@ class ReportFacts:
     `chosen` cells of the store inside the region; `files` names of the files written beside the page;
     `command` what writes the same numbers again; `observed` a user's records beside the prediction;
     `statuses` status lists matched to the atlas; `next_places` where to look next;
-    `benchmarks` the region beside other cells.
+    `benchmarks` the region beside other cells; `structure` how composition varies inside it.
     """
 
     atlas: Any
@@ -62,6 +62,7 @@ class ReportFacts:
     summary: RegionSummary
     trust: Trust
     benchmarks: Benchmarks
+    structure: Structure
     created: datetime
     permalink: str
     files: Sequence[str]
@@ -117,10 +118,13 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "dials": benchmarks.dials(facts.benchmarks),
         "context": benchmarks.context_section(facts.benchmarks),
         "no_protected_areas": wording.NO_PROTECTED_AREAS,
+        "structure": structure.structure_section(facts.structure),
+        "no_habitats": wording.NO_HABITATS,
+        "no_change": wording.NO_CHANGE,
+        "annexes": wording.ANNEXES,
         "observed": (
             observed.observed_section(facts.observed, summary) if facts.observed is not None else None
         ),
-        "not_in_this_edition": wording.NOT_IN_THIS_EDITION,
         "area_facts": _area_facts(facts),
         "area_notes": [text.sentence(note) for note in summary.notes],
         "trust_paragraphs": [wording.TRUST, _grade_sentence(facts.trust), METHOD, *_flag_gaps(summary)],

@@ -19,7 +19,7 @@ from sdm_core.reports.card import Calibration
 MAX_COVER_CELLS = 18_000
 MAX_DRAWN_CELLS = 7_000
 #: Width over height of the map on the cover, low enough to leave the first page to the answer.
-COVER_ASPECT = (1.85, 2.2)
+COVER_ASPECT = (2.05, 2.5)
 #: The same for maps of half the width.
 HALF_ASPECT = (1.05, 2.2)
 #: Species shown as bars.

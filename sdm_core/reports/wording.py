@@ -11,7 +11,7 @@ from sdm_core.reports import card as cards
 from sdm_core.reports import text
 from sdm_core.reports.observed import FILE_TEXT, OBSERVED_FILE
 
-#: Sections in order, numbered as in the full plan of a region report; 10, 11 and 13 are not written yet.
+#: Sections in order, numbered as in the full plan of a region report.
 SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s1", "number": "1", "title": "One-page answer"},
     {"id": "s2", "number": "2", "title": "The area"},
@@ -22,17 +22,26 @@ SECTIONS: tuple[dict[str, str], ...] = (
     {"id": "s7", "number": "7", "title": "Legally protected species"},
     {"id": "s8", "number": "8", "title": "Invasive and alien species"},
     {"id": "s9", "number": "9", "title": "Endemic and range-restricted species"},
+    {"id": "s10", "number": "10", "title": "Habitats"},
+    {"id": "s11", "number": "11", "title": "Structure inside the area"},
     {"id": "s12", "number": "12", "title": "Context"},
+    {"id": "s13", "number": "13", "title": "Change"},
     {"id": "s14", "number": "14", "title": "Where to look next"},
     {"id": "s15", "number": "15", "title": "Limits and proper use"},
     {"id": "s16", "number": "16", "title": "Methods"},
     {"id": "s17", "number": "17", "title": "References, licences and data"},
-    {"id": "annex-a", "number": "A", "title": "Annex: species of the region"},
-    {"id": "annex-b", "number": "B", "title": "Annex: files of this report"},
+    {"id": "s18", "number": "18", "title": "Annexes"},
+    {"id": "annex-a", "number": "18A", "title": "Species of the region"},
+    {"id": "annex-b", "number": "18B", "title": "Files of this report"},
 )
-NOT_IN_THIS_EDITION = (
-    "Not in this edition: habitats, structure inside the area, and change (sections 10, 11 and 13)."
+NO_HABITATS = (
+    "Habitats are not available in this atlas: it predicts species, and comes with no map of habitats."
 )
+NO_CHANGE = (
+    "Change is not available in this atlas: its model describes one period, so there is no second period or "
+    "scenario to compare with."
+)
+ANNEXES = "The species of the region follow in Annex 18A, the files of this report in Annex 18B."
 NO_PROTECTED_AREAS = (
     "Outlines of protected areas and key biodiversity areas do not come with this atlas, so what lies inside "
     "the region and near it is not listed; look it up at protectedplanet.net and keybiodiversityareas.org."

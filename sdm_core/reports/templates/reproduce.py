@@ -21,7 +21,17 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 #: Parts of the file that are numbers of the atlas and the outline; own records are not among them.
-PARTS = ("atlas", "region", "indicators", "groups", "percentiles", "benchmarks", "trust", "next_places")
+PARTS = (
+    "atlas",
+    "region",
+    "indicators",
+    "groups",
+    "percentiles",
+    "benchmarks",
+    "structure",
+    "trust",
+    "next_places",
+)
 RELATIVE = 1e-6
 ABSOLUTE = 1e-12
 
@@ -88,8 +98,10 @@ def again(told: dict[str, Any], model: str | None, status: list[str]) -> tuple[d
     trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
     places = applicability.next_places(store, chosen.rows, summary.species_table)
     stands = indicators.benchmark_region(store, chosen.rows, chosen.hectares, region, lists)
+    inside = indicators.region_structure(store, chosen.rows, summary.rule, summary.rule_options, lists)
     found = summary.to_dict() | {
         "benchmarks": stands.to_dict(),
+        "structure": inside.to_dict(),
         "trust": trust.to_dict(),
         "next_places": None if places is None else places.to_dict(),
     }
@@ -103,7 +115,7 @@ def compare(
     parts = [name for name in PARTS if name in told] + ([] if without_lists else ["status_lists"])
     lines, counts = [], {True: 0, False: 0}
     for name in parts:
-        if without_lists and name == "benchmarks":
+        if without_lists and name in ("benchmarks", "structure"):
             continue
         then, now = dict(leaves(told[name], name)), dict(leaves(found.get(name), name))
         for path in then | now:

@@ -1,0 +1,74 @@
+"""Section 11 of a report: how composition varies inside the region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sdm_core.indicators.structure import HOTSPOT_TEXTS, Structure
+from sdm_core.reports import text
+
+_KINDS = {
+    "richness": "Most species",
+    "distinctive": "Most distinctive",
+    "threatened_share": "Highest threatened share",
+}
+
+
+def structure_section(found: Structure) -> dict[str, Any]:
+    """Sentences, and a row for each hotspot."""
+    return {
+        "sentences": [_multi_site_sentence(found), *_sample_sentence(found)],
+        "caption": "Cells that stand out",
+        "rows": [
+            {
+                "kind": _KINDS[hotspot.kind],
+                "cell": hotspot.cell,
+                "place": f"{_degrees(hotspot.latitude, 'N', 'S')}, {_degrees(hotspot.longitude, 'E', 'W')}",
+                "value": text.percent(hotspot.value)
+                if hotspot.kind == "threatened_share"
+                else text.count_like(hotspot.value)
+                if hotspot.kind == "richness"
+                else f"{text.decimal(hotspot.value, 2)} ×",
+            }
+            for hotspot in found.hotspots
+        ],
+        "note": " ".join(
+            f"{label}: {HOTSPOT_TEXTS[kind]}."
+            for kind, label in _KINDS.items()
+            if any(hotspot.kind == kind for hotspot in found.hotspots)
+        )
+        + (
+            " A distinctive cell may be rare in composition, rich, or badly predicted."
+            if found.hotspots
+            else ""
+        ),
+    }
+
+
+def _multi_site_sentence(found: Structure) -> str:
+    sample = found.multi_site
+    if sample is None:
+        return "The region has a single cell, so nothing varies inside it."
+    spread = f" (± {text.decimal(sample.total_standard_deviation, 3)} between samples)"
+    return (
+        f"Between {sample.n_cells} cells of the region the multi-site Sørensen dissimilarity of the sets is "
+        f"{text.decimal(sample.total, 3)}{spread if sample.n_samples > 1 else ''}: "
+        f"{text.decimal(sample.turnover, 3)} by turnover, where species take the place of others, and "
+        f"{text.decimal(sample.nestedness, 3)} by nestedness, where poorer cells hold a part of what richer "
+        f"ones hold (Baselga 2010"
+        + (f"; mean of {sample.n_samples} random samples" if sample.n_samples > 1 else "")
+        + "). It rises with the number of cells: compare it only at the same number."
+    )
+
+
+def _sample_sentence(found: Structure) -> list[str]:
+    if found.n_compared == found.n_cells:
+        return []
+    return [
+        f"For turnover, nestedness and distinctiveness, {text.whole(found.n_compared)} of the "
+        f"{text.whole(found.n_cells)} cells were drawn at random."
+    ]
+
+
+def _degrees(value: float, positive: str, negative: str) -> str:
+    return f"{abs(value):.3f}°{text.NARROW_SPACE}{negative if value < 0 else positive}"
