@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,13 +46,14 @@ def add_arguments(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked for; 1 when damage is left."""
+    from sdm_core.commands.quiet import quiet
     from sdm_core.prediction.opening import AtlasFolder
     from sdm_core.registry import atlas_address
 
-    logging.getLogger("sdm_core.prediction").setLevel(logging.ERROR)  # what is found is printed below
-    atlas = AtlasFolder.at(atlas_address(args.model))
     actions = {"verify": _verify, "heal": _heal, "convert": _convert}
-    return actions[args.action](atlas, args)
+    with quiet("sdm_core.prediction"):  # what is found is printed
+        atlas = AtlasFolder.at(atlas_address(args.model))
+        return actions[args.action](atlas, args)
 
 
 def _verify(atlas: AtlasFolder, args: argparse.Namespace) -> int:

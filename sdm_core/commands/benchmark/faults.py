@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,13 @@ def run(args: argparse.Namespace) -> int:
 
     from sdm_core.benchmarks.faults import run_faults
     from sdm_core.benchmarks.output import write_table
+    from sdm_core.commands.quiet import quiet
 
-    logging.getLogger("sdm_core.prediction").setLevel(logging.ERROR)  # damage is what this is about
     rows = []
-    with tempfile.TemporaryDirectory(prefix="florascope-faults-") as folder:
+    with (
+        quiet("sdm_core.prediction"),  # damage is what this is about
+        tempfile.TemporaryDirectory(prefix="florascope-faults-") as folder,
+    ):
         for result in run_faults(
             Path(folder), n_kills=args.kills, n_flips=args.flips, seed=args.seed, only=args.only
         ):
