@@ -100,6 +100,14 @@ def test_odmap_table_has_the_five_sections_and_says_what_the_card_does_not(folde
     assert not table.isna().any(axis=None)
 
 
+def test_odmap_lists_steps_without_empty_values():
+    from sdm_core.reports.odmap import _steps
+
+    steps = [{"name": "SINR wide", "n_seeds": 2, "patch_weights": ""}, {"rule": "unknown", "removed": 0}]
+    assert _steps(steps) == "SINR wide; n_seeds 2 | rule unknown; removed 0"
+    assert _steps(None) == "not stated on the model card"
+
+
 def test_figures_are_written_as_svg_and_as_png_at_300_dots_per_inch(folder):
     names = {path.name for path in (folder / "figures").iterdir()}
     assert {f"figures/{name}" for name in names} <= set(FORMAT_FILES["figures"])

@@ -18,7 +18,7 @@ from sdm_core.reports.card import Calibration
 #: cells and says so.
 MAX_COVER_CELLS = 18_000
 MAX_DRAWN_CELLS = 7_000
-#: Width over height of the map on the cover, low enough to leave the first page to the answer.
+#: Width over height of maps of the whole width, low enough to leave the first page to the answer.
 COVER_ASPECT = (2.05, 2.5)
 #: The same for maps of half the width.
 HALF_ASPECT = (1.05, 2.2)
@@ -154,7 +154,7 @@ def _layer_figure(
         ramp=carto.RAMPS[quantity],
         credit=credit,
         width_mm=width_mm,
-        aspect_range=COVER_ASPECT if key == "cover" else HALF_ASPECT,
+        aspect_range=COVER_ASPECT if width_mm == figures.FULL_WIDTH_MM else HALF_ASPECT,
         image=kind,
     )
     known = shown[np.isfinite(shown)]

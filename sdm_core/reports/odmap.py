@@ -114,7 +114,7 @@ def _steps(entries: Any) -> str:
         "; ".join(
             str(value) if name == "name" else f"{name} {value}"
             for name, value in entry.items()
-            if isinstance(value, (str, int, float))
+            if isinstance(value, (str, int, float)) and value != ""
         )
         for entry in cards.as_mappings(entries)
     ]
