@@ -16,8 +16,7 @@ import shapely
 from sdm_core import config
 from sdm_core.__main__ import main
 from sdm_core.errors import CorruptStoreError, RegionError, ReportError
-from sdm_core.prediction import write_manifest
-from sdm_core.prediction import EXCHANGE_FILE, open_cached
+from sdm_core.prediction import EXCHANGE_FILE, open_cached, write_manifest
 from sdm_core.regions import read_region
 from sdm_core.reports import folder
 
