@@ -130,14 +130,7 @@ def run(args: argparse.Namespace) -> int:
         atlas,
         region,
         Path(args.out),
-        rule=args.rule,
-        formats=_formats(args),
-        containment=args.containment,
-        statuses=statuses,
-        records=records,
-        **_of_rule(args),
-        on_note=_say,
-        on_selection=_say,
+        **_choices(args, statuses, records),
     ):
         print(path)
     return 0
@@ -156,17 +149,24 @@ def _compare(args: argparse.Namespace, statuses: list[Any], records: Any) -> int
         open_model(args.model),
         places,
         Path(args.out),
-        rule=args.rule,
-        formats=_formats(args),
-        containment=args.containment,
-        statuses=statuses,
-        records=records,
-        **_of_rule(args),
-        on_note=_say,
-        on_selection=_say,
+        **_choices(args, statuses, records),
     ):
         print(path)
     return 0
+
+
+def _choices(args: argparse.Namespace, statuses: list[Any], records: Any) -> dict[str, Any]:
+    """What a report of one region and of several take alike."""
+    return {
+        "rule": args.rule,
+        "formats": _formats(args),
+        "containment": args.containment,
+        "statuses": statuses,
+        "records": records,
+        **_of_rule(args),
+        "on_note": _say,
+        "on_selection": _say,
+    }
 
 
 def _formats(args: argparse.Namespace) -> tuple[str, ...]:
