@@ -16,6 +16,8 @@ OBSERVED_FILE = "observed.parquet"
 OBSERVED_SPECIES_FILE = "observed_species.parquet"
 #: Further values of every cell: see `cell_layers`.
 TRUST_FILE = "trust.parquet"
+#: What held-out surveys say of the predictions: see `held_out`.
+HELD_OUT_FILE = "held_out.parquet"
 
 #: Column types of a species table (see `taxa.species_table`); columns that are absent stay absent.
 SPECIES_DTYPES: dict[str, str] = {

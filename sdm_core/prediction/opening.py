@@ -21,6 +21,7 @@ from sdm_core.prediction import checksums
 from sdm_core.prediction.atlas import CARD_FILE
 from sdm_core.prediction.exchange import EXCHANGE_FILE, read_attributes, unpack
 from sdm_core.prediction.files import (
+    HELD_OUT_FILE,
     OBSERVED_FILE,
     OBSERVED_SPECIES_FILE,
     SPECIES_FILE,
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 _LOCK_SECONDS = 3600
 _KEY_LENGTH = 16
 _VERSIONS_KEPT = 3
-_SIDE_FILES = (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE, TRUST_FILE)
+_SIDE_FILES = (SPECIES_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE, TRUST_FILE, HELD_OUT_FILE)
 _COMPANIONS = (CARD_FILE, "MODEL_CARD.md", "model.json", "model.safetensors", "applicability.npz")
 
 

@@ -12,22 +12,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from sdm_core.errors import CorruptStoreError, NoDataInRegionError, UnknownSpeciesError
-from sdm_core.prediction import checksums
+from sdm_core.errors import NoDataInRegionError, UnknownSpeciesError
 from sdm_core.prediction.cell_layers import CellLayers, cells_digest, read_cell_layers
 from sdm_core.prediction.code import SQUARE_OF_MAX_CODE, decode
 from sdm_core.prediction.content import HECTARES_PER_KM2
 from sdm_core.prediction.derive import parent_cells, parent_starts
 from sdm_core.prediction.files import (
+    HELD_OUT_FILE,
     OBSERVED_FILE,
     OBSERVED_SPECIES_FILE,
     SPECIES_FILE,
     TRUST_FILE,
-    map_array,
     read_species_table,
 )
+from sdm_core.prediction.held_out import HeldOutSurveys, read_held_out
 from sdm_core.prediction.information import effort_density, expected_information
-from sdm_core.prediction.integrity import STORE_FILE, GuardedFile, guarded, read_meta, read_stamp, write_stamp
+from sdm_core.prediction.integrity import STORE_FILE, read_meta, read_stamp
+from sdm_core.prediction.store_files import StoreFiles
 from sdm_core.prediction.sums import PyramidLevel, RegionSums, Totals, add_rows
 from sdm_core.regions import cells_to_parents, hectare_quantum
 
@@ -43,7 +44,7 @@ DERIVED_LAYERS: dict[str, Callable[[Any], NDArray]] = {
 _MOST_CODES_TO_DERIVE = 500_000_000
 
 
-class PredictionStore:
+class PredictionStore(StoreFiles):
     """Calibrated probabilities of every species in every cell of an atlas.
 
     cells (n_cells,) uint64, ascending H3 indices. lonlat (n_cells, 2) float64, degrees. area_ha
@@ -53,9 +54,7 @@ class PredictionStore:
     """
 
     def __init__(self, folder: Path, meta: dict[str, Any]):
-        self.folder = folder
-        self.meta = meta
-        self.name: str = meta["name"]
+        super().__init__(folder, meta)
         self.title: str = meta["title"]
         self.version: str = meta["version"]
         self.resolution: int = meta["resolution"]
@@ -63,8 +62,6 @@ class PredictionStore:
         self.n_species: int = meta["n_species"]
         #: The atlas of which this holds finer cells of some regions; None for an atlas itself.
         self.whole: PredictionStore | None = None
-
-        self._guards: dict[str, GuardedFile] = {}
         self._derived_values: dict[str, NDArray[np.float32]] = {}
 
     @classmethod
@@ -95,51 +92,6 @@ class PredictionStore:
             f"PredictionStore({self.name!r}, version {self.version}, {self.n_cells} cells at H3 resolution "
             f"{self.resolution}, {self.n_species} species)"
         )
-
-    # Files ------------------------------------------------------------------------------------------
-
-    def verify(self) -> None:
-        """Compare every file with its checksums; raises `CorruptStoreError` naming file and block."""
-        for file_name, entry in self.meta["files"].items():
-            checksums.check_file(
-                self.folder / file_name, entry["bytes"], entry["blake2b"], self.meta["block_bytes"]
-            )
-        write_stamp(self.folder, list(self.meta["files"]))
-
-    def damage(self) -> dict[str, list[int]]:
-        """Damaged blocks of each damaged file; every byte of the store is read."""
-        found = {name: self.damaged_blocks(name) for name in self.meta["files"]}
-        return {name: blocks for name, blocks in found.items() if blocks}
-
-    def damaged_blocks(self, file_name: str) -> list[int]:
-        """Numbers of the blocks of one file that do not have their checksums."""
-        entry, size = self.meta["files"][file_name], self.meta["block_bytes"]
-        return checksums.damaged_blocks(self.folder / file_name, entry, size)
-
-    def _guard_changed_files(
-        self, repair: Callable[[PredictionStore], None] | None, stamp: dict[str, int]
-    ) -> None:
-        """Have every file that changed since it was last checked compared when it is touched."""
-        for file_name, entry in self.meta["files"].items():
-            path = self.folder / file_name
-            checksums.check_size(path, entry["bytes"])
-            if stamp.get(file_name) != path.stat().st_mtime_ns:
-                mend = None if repair is None else lambda _name: repair(self)
-                self._guards[file_name] = GuardedFile(path, entry, self.meta["block_bytes"], mend)
-
-    def _array(self, name: str) -> NDArray:
-        path = self.folder / f"{name}.npy"
-        guard = self._guards.get(path.name)
-        if guard is None:
-            return map_array(path)
-        guard.check_blocks(np.zeros(1, dtype=np.int64))  # the header, before it is believed
-        return guarded(map_array(path), guard)
-
-    def _checked_path(self, name: str) -> Path:
-        """Path of a table that is read whole, compared with its checksum where it may have changed."""
-        if name in self._guards:
-            self._guards[name].check_all()
-        return self.folder / name
 
     # Cells and species ------------------------------------------------------------------------------
 
@@ -261,6 +213,19 @@ class PredictionStore:
             )
             return None
         return layers
+
+    @cached_property
+    def held_out(self) -> HeldOutSurveys | None:
+        """What held-out surveys say of the predictions; None without `held_out.parquet`.
+
+        Finer cells have that of their atlas. Raises `CorruptStoreError` when the file is damaged or about
+        other species.
+        """
+        if self.whole is not None:
+            return self.whole.held_out
+        if not (self.folder / HELD_OUT_FILE).is_file():
+            return None
+        return read_held_out(self._checked_path(HELD_OUT_FILE), self.species["species"])
 
     def layer(self, name: str) -> NDArray:
         """One value per cell (n_cells,): richness (Σp), shannon, simpson, sse_richness, or an own layer."""
@@ -437,18 +402,6 @@ class PredictionStore:
         """Coarse record density of one species: H3 cell at resolution 4, n_records; None if unknown."""
         table = self._table(OBSERVED_SPECIES_FILE, [("species_id", "==", int(species_id))])
         return None if table is None else table.drop(columns="species_id").reset_index(drop=True)
-
-    def _table(self, name: str, filters: list[tuple] | None = None) -> pd.DataFrame | None:
-        path = self.folder / name
-        if not path.is_file():
-            return None
-        self._checked_path(name)
-        try:
-            return pd.read_parquet(path, filters=filters)
-        except (OSError, ValueError) as error:
-            raise CorruptStoreError(
-                f"{path} cannot be read as a table ({error}); fetch {name} of the atlas {self.name} again"
-            ) from error
 
 
 __all__ = ["HECTARES_PER_KM2", "PredictionStore", "RegionSums"]
