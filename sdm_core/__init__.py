@@ -2,6 +2,7 @@
 
 jobs                            work in the background, with progress and cancel
 errors, config, colours         what every room shares
+writing                         files that are whole or absent
 occurrences, taxa, covariates   what was seen, what it is called, what the place is like
 statuses                        Red Lists and other status lists that users bring
 regions                         polygons, places and the H3 cells inside them

@@ -13,8 +13,8 @@ import pandas as pd
 from sdm_core import config
 from sdm_core.errors import CorruptStoreError, UnknownAtlasError
 from sdm_core.prediction import CARD_FILE, EXCHANGE_FILE, TILES_FOLDER, PredictionStore
-from sdm_core.prediction.objects import put_on_disk
 from sdm_core.prediction.opening import AtlasFolder
+from sdm_core.writing import write_whole
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def companions_in_cache(address: str, store: PredictionStore) -> Path:
     if not (folder / CARD_FILE).is_file():
         files = AtlasFolder.at(address).companions()
         for name in sorted(files, key=lambda name: name == CARD_FILE):  # the card last: with it all are there
-            put_on_disk(folder / name, files[name])
+            write_whole(folder / name, files[name])
     return folder
 
 

@@ -11,6 +11,7 @@ ENGINE = config.ROOT_DIR / "sdm_core"
 #: A room may import rooms of earlier lines and, within a line, nothing of its neighbours but what is listed.
 ORDER = (
     "errors config colours",
+    "writing",
     "jobs",
     "occurrences taxa statuses covariates",
     "regions",

@@ -14,7 +14,7 @@ from sdm_core.benchmarks.assemblages_table import (
     run_assemblages,
     to_text,
 )
-from sdm_core.errors import ConfigurationError
+from sdm_core.errors import ConfigurationError, NotWritableError
 from sdm_core.models import SiteInputs
 
 
@@ -73,7 +73,7 @@ def test_settings_that_mean_nothing_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="epochs = 0; expected 1 or more"):
         AssemblageBenchmark(epochs=0)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be written"):
+    with pytest.raises(NotWritableError, match="Nothing can be written"):
         run_assemblages(tmp_path, tmp_path / "file")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sdm_core.benchmarks import recipes
 from sdm_core.benchmarks.recipes import Forest, RecipeBenchmark, draw, run_recipes, summarise, to_text
-from sdm_core.errors import ConfigurationError
+from sdm_core.errors import ConfigurationError, NotWritableError
 from sdm_core.evaluation.splits import block_folds
 from sdm_core.models import SiteInputs
 
@@ -92,5 +92,5 @@ def test_settings_and_folders_that_cannot_be_used_are_said(tmp_path: Path) -> No
     with pytest.raises(ConfigurationError, match="at least one seed"):
         RecipeBenchmark(seeds=())
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match=r"cannot be written .*choose another folder with --out"):
+    with pytest.raises(NotWritableError, match=r"Nothing can be written .*choose another folder with --out"):
         run_recipes(tmp_path, tmp_path / "file", RecipeBenchmark())

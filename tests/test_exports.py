@@ -24,8 +24,9 @@ from matplotlib import colormaps
 
 from sdm_core import config, exports, regions
 from sdm_core.errors import ExportError, NoDataInRegionError, UnknownSpeciesError
-from sdm_core.exports import PixelSpec, grid, layers, pixels, rasters, writing
+from sdm_core.exports import PixelSpec, grid, layers, pixels, rasters
 from sdm_core.registry import Atlas, open_atlas
+from sdm_core.writing import written_aside
 from tests.exported import BEECH, VALLEY, cells_of_pixels, probabilities, sampled
 
 #: Code, and pixels smaller than a tenth of a cell in its unit; the last one turns the map by its own centre.
@@ -291,7 +292,7 @@ def test_a_file_that_failed_leaves_the_earlier_one_and_no_leftovers(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(rasters.rasterio.shutil, "copy", full)
-    with pytest.raises(ExportError, match=r"a\.tif cannot be written \(No space left on device\)"):
+    with pytest.raises(ExportError, match=r"a\.tif cannot be written \(the disk is full\)"):
         exports.write_cog(path, simulated_atlas, beech, PixelSpec("EPSG:4326", 0.05))
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
@@ -383,8 +384,8 @@ def test_unknown_layers_and_species_are_named_with_the_nearest(simulated_atlas):
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "a.tif").mkdir()
     with (
-        pytest.raises(ExportError, match="is a folder; give the name of a file"),
-        writing.written_aside(tmp_path / "a.tif"),
+        pytest.raises(ExportError, match=r"cannot be written \(it is a folder\)"),
+        written_aside(tmp_path / "a.tif", ExportError),
     ):
         pass
 

@@ -20,7 +20,7 @@ from sdm_core.benchmarks.losses_table import (
     run_losses,
     summarise,
 )
-from sdm_core.errors import ConfigurationError, OccurrenceError
+from sdm_core.errors import ConfigurationError, NotWritableError, OccurrenceError
 from sdm_core.evaluation.splits import h3_blocks
 from sdm_core.losses import LOSSES, LossContext, make_loss
 from sdm_core.models import SiteInputs
@@ -190,5 +190,5 @@ def test_bad_input_is_refused_in_one_sentence(data: Path, tmp_path: Path) -> Non
     with pytest.raises(OccurrenceError, match="There is no eu_forest"):
         load("eu_forest_surveys", tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be written"):
+    with pytest.raises(NotWritableError, match="Nothing can be written"):
         run_losses(data, tmp_path / "file" / "out", quick())

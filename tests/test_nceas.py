@@ -387,7 +387,7 @@ def test_command_refuses_folders_that_are_not_there_or_cannot_be_written(folder,
     assert "There is no folder" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert __main__.main([*asked[:3], str(folder), "--out", str(tmp_path / "file" / "out")]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "Nothing can be written" in capsys.readouterr().err
 
 
 def test_a_method_whose_package_is_missing_is_left_out_and_named(

@@ -379,7 +379,7 @@ def test_a_disk_that_is_full_while_repairing_says_so(tiled: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(NotWritableError, match=r"cannot be repaired there \(No space left on device\)"):
+    with pytest.raises(NotWritableError, match=r"cannot be repaired there \(the disk is full\)"):
         everything(PredictionStore.open(tiled))
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sdm_core import writing
 from sdm_core.errors import CorruptStoreError, NotWritableError, StoreMismatchError
-from sdm_core.prediction import PredictionStore, objects, tiles
+from sdm_core.prediction import PredictionStore, tiles
 from sdm_core.prediction.derive import parent_cells
 from sdm_core.prediction.tiles import MissingTileError, Tile, TileGrid, TileStore, tile_resolution_for
 from sdm_core.registry import Atlas
@@ -373,11 +374,9 @@ def test_a_full_disk_leaves_neither_marker_nor_half_a_file(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(objects.os, "fsync", full)
+    monkeypatch.setattr(writing.os, "fsync", full)
     before = sorted(Path(store.address).rglob("*"))
-    with pytest.raises(
-        NotWritableError, match=r"cannot be written \(No space left on device\); free some space"
-    ):
+    with pytest.raises(NotWritableError, match=r"cannot be written \(the disk is full\); free some space"):
         store.write_tile(tile, content_of(simulated_atlas, tile))
     monkeypatch.undo()
     assert [path for path in sorted(Path(store.address).rglob("*")) if path.is_file()] == [
@@ -401,7 +400,7 @@ def test_every_file_is_flushed_before_it_gets_its_name(
         events.append(target.relative_to(store.address).parts[0])
         return real_replace(self, target)
 
-    monkeypatch.setattr(objects.os, "fsync", fsync)
+    monkeypatch.setattr(writing.os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", rename)
     tile = int(store.grid.tiles[0])
     store.write_tile(tile, content_of(simulated_atlas, tile))

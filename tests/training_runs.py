@@ -80,17 +80,17 @@ def run_and_die_while_writing(folder: Path, after: int) -> None:
     """Resume, write the state `after` times, and be killed with half of the next one written."""
     from sdm_core.training import state
 
-    whole, count = state.write_aside, 0
+    whole, count = state.write_whole, 0
 
-    def half(path: Path, content: bytes) -> None:
+    def half(path: Path, content: bytes, *options: object) -> None:
         nonlocal count
         count += path.name == state.STATE_NAME
         if count <= after:
-            return whole(path, content)
+            return whole(path, content, *options)
         path.with_name(f".{path.name}.{os.getpid()}").write_bytes(content[: len(content) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
 
-    state.write_aside = half
+    state.write_whole = half
     run_everything(folder, resume=True)
 
 

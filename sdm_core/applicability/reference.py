@@ -19,6 +19,7 @@ from sdm_core.applicability.dissimilarity import (
 from sdm_core.applicability.mess import mess
 from sdm_core.errors import FlorascopeError
 from sdm_core.prediction import checksums
+from sdm_core.writing import write_whole
 
 #: Name of the file beside a checkpoint.
 REFERENCE_FILE = "applicability.npz"
@@ -166,8 +167,6 @@ class ApplicabilityReference:
         """Write the reference; sites are kept in half precision (about three digits)."""
         from io import BytesIO
 
-        from sdm_core.prediction.objects import put_on_disk
-
         buffer = BytesIO()
         np.savez_compressed(
             buffer,
@@ -180,7 +179,7 @@ class ApplicabilityReference:
             limits=np.array([self.mean_distance, self.threshold]),
             words=np.array([self.folds, self.weighting], dtype=np.str_),
         )
-        put_on_disk(path, buffer.getvalue())
+        write_whole(path, buffer.getvalue())
         return path
 
     @classmethod

@@ -93,7 +93,7 @@ def run_assemblages(
 ) -> AssemblageResult:
     """Predict, apply every rule, and write `rules.csv` and `coverage.csv`.
 
-    Raises `OccurrenceError` for missing data and `ConfigurationError` for an `out` that cannot be written.
+    Raises `OccurrenceError` for missing data and `NotWritableError` for an `out` that cannot be written.
     """
     settings = settings or AssemblageBenchmark()
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""Where benchmarks write their tables: a folder checked before the work, files written aside."""
+"""How benchmarks write their tables, and what they say of a folder that cannot be written."""
 
 from __future__ import annotations
 
@@ -6,28 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from sdm_core.errors import ConfigurationError
+from sdm_core.writing import check_writable, write_whole
+
+_WAY_OUT = "choose another folder with --out"
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and write into it, or say why not, before hours are spent."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder} cannot be written ({error.strerror or error}); choose another folder with --out."
-        ) from error
+    """Make a folder and write into it, or say why not, before hours are spent. Raises `NotWritableError`."""
+    check_writable(folder, _WAY_OUT)
 
 
 def write_table(path: Path, table: pd.DataFrame, digits: int = 6) -> None:
-    """Write a table aside as CSV, then rename it."""
-    aside = path.with_name(f".{path.name}.writing")
-    try:
-        table.to_csv(aside, index=False, float_format=f"%.{digits}g")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror or error}).") from error
+    """Write a table as CSV, whole or not at all. Raises `NotWritableError`."""
+    write_whole(path, table.to_csv(index=False, float_format=f"%.{digits}g"), way_out=_WAY_OUT)

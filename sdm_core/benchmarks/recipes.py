@@ -157,7 +157,7 @@ def run_recipes(
 ) -> RecipeResult:
     """Choose settings, train every row in every held-out fold with every seed, write three CSV files.
 
-    Raises `OccurrenceError` for missing data and `ConfigurationError` for an `out` that cannot be written.
+    Raises `OccurrenceError` for missing data and `NotWritableError` for an `out` that cannot be written.
     """
     settings = settings or RecipeBenchmark()
     start = time.monotonic()

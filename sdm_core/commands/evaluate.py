@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the tables, and write them as JSON where asked."""
     from sdm_core import config as paths
     from sdm_core.errors import ConfigurationError
-    from sdm_core.models import check_writable
     from sdm_core.pipeline import evaluate, load_run
+    from sdm_core.writing import check_writable
 
     if args.json is not None:
         if args.json.is_dir() or not args.json.parent.is_dir():

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Pack and say what is in the folder."""
     from sdm_core.errors import ConfigurationError
     from sdm_core.features.packs import pack_geolifeclef
-    from sdm_core.models import check_writable
     from sdm_core.occurrences import read_geolifeclef_surveys
+    from sdm_core.writing import check_writable
 
     modalities = {name: tuple(kinds.split("+")) for name, kinds in _pairs(args.modality, "--modality")}
     dtypes = dict(_pairs(args.type, "--type"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sdm_core.errors import ConfigurationError
 from sdm_core.evaluation.results import COLUMNS
-from sdm_core.models import write_result
+from sdm_core.writing import write_whole
 
 CARD_JSON = "model_card.json"
 CARD_MARKDOWN = "MODEL_CARD.md"
@@ -38,8 +38,8 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
             f"The model card lacks {', '.join(missing)}; fill them in before writing it."
         )
     text = json.dumps(dict(card), indent=2, ensure_ascii=False, default=str) + "\n"
-    write_result(folder / CARD_JSON, text.encode())
-    write_result(folder / CARD_MARKDOWN, card_markdown(card).encode())
+    write_whole(folder / CARD_JSON, text.encode())
+    write_whole(folder / CARD_MARKDOWN, card_markdown(card).encode())
 
 
 def scores_for_card(

@@ -15,7 +15,7 @@ import pandas as pd
 from sdm_core.errors import TrainingError
 from sdm_core.evaluation.comparison import Difference, paired_difference
 from sdm_core.evaluation.metrics import by_rarity
-from sdm_core.models import write_result
+from sdm_core.writing import write_whole
 
 #: Columns of the table, what they are, and their digits.
 COLUMNS: dict[str, tuple[str, int]] = {
@@ -180,7 +180,7 @@ class Evaluation:
 
     def write_json(self, path: Path) -> None:
         """Write the tables, aside and then renamed; raises `NotWritableError`."""
-        write_result(path, (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(path, (json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def mean_of_repeats(results: Sequence[Result]) -> Result:

@@ -18,8 +18,8 @@ from sdm_core.errors import ExportError
 from sdm_core.exports.layers import Layer
 from sdm_core.exports.metadata import atlas_tags
 from sdm_core.exports.rasters import cells_of
-from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas
+from sdm_core.writing import written_aside
 
 GEOPARQUET_VERSION = "1.1.0"
 GEOMETRIES = ("hexagon", "centre")
@@ -89,7 +89,7 @@ def write_cells(
     step = max(_LEAST_ROWS, min(_MOST_ROWS, _GROUP_BYTES // (4 * max(len(columns), 1))))
     kinds: set[str] = set()
     box = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with written_aside(path) as aside:
+    with written_aside(path, ExportError) as aside:
         writer = None
         try:
             for start in range(0, len(cells), step):

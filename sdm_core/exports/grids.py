@@ -23,8 +23,8 @@ from sdm_core.exports.layers import PROBABILITY_UNIT, Layer, Packed, pack
 from sdm_core.exports.metadata import atlas_tags, grain_sentence, meaning
 from sdm_core.exports.pixels import PixelIndex, pixel_index
 from sdm_core.exports.rasters import cells_of, writable_folder
-from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas
+from sdm_core.writing import written_aside
 
 CONVENTIONS = "CF-1.8"
 _PROBABILITY = "probability"
@@ -72,7 +72,7 @@ def write_netcdf(
     grid = dataset.grid
     folder = writable_folder(path.parent)
     with (
-        written_aside(path) as aside,
+        written_aside(path, ExportError) as aside,
         pixel_index(grid, cells, atlas.store.resolution, folder) as index,
         netCDF4.Dataset(aside, "w", format="NETCDF4") as file,
     ):

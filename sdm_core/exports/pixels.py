@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sdm_core import regions
 from sdm_core.errors import ExportError
 from sdm_core.exports.grid import Grid
-from sdm_core.exports.writing import refusals_of
+from sdm_core.writing import refusals_of
 
 _PIXELS_AT_ONCE = 1 << 20
 #: Bytes on disk a pixel needs at most: the row of its cell, and two copies of a float32.
@@ -55,11 +55,11 @@ def pixel_index(grid: Grid, cells: NDArray[np.uint64], resolution: int, beside: 
         )
     ascending = np.asarray(cells)
     step = max(1, _PIXELS_AT_ONCE // grid.width)
-    with refusals_of(beside):
+    with refusals_of(beside, ExportError):
         temporary = tempfile.TemporaryDirectory(prefix=".pixels-", dir=beside)
     with temporary as scratch:
         path = Path(scratch) / "rows.i4"
-        with refusals_of(path), path.open("wb") as file:
+        with refusals_of(path, ExportError), path.open("wb") as file:
             for top in range(0, grid.height, step):
                 window = slice(top, min(top + step, grid.height))
                 file.write(rows_of_pixels(grid, ascending, resolution, window).data)

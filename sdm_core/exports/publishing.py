@@ -22,8 +22,8 @@ from sdm_core.exports import stac
 from sdm_core.exports.grid import PixelSpec, make_grid
 from sdm_core.exports.layers import Layer, pack
 from sdm_core.exports.rasters import KEY_TAG, cells_of, export_key, writable_folder, write_cogs
-from sdm_core.exports.writing import write_text
 from sdm_core.registry import Atlas
+from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -176,4 +176,5 @@ def _clear_leftovers(home: Path) -> None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, text + "\n", ExportError)

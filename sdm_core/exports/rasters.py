@@ -25,8 +25,8 @@ from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import NODATA_BYTE, PROBABILITY_STEP, Layer, Packed, pack
 from sdm_core.exports.metadata import layer_tags
 from sdm_core.exports.pixels import PixelIndex, pixel_index
-from sdm_core.exports.writing import written_aside
 from sdm_core.registry import Atlas
+from sdm_core.writing import written_aside
 
 #: Tag that holds `export_key`, by which a file is known to be current.
 KEY_TAG = "EXPORT_KEY"
@@ -165,7 +165,7 @@ def write_band(path: Path, grid: Grid, index: PixelIndex, packed: Packed, band: 
     coloured = packed.data.dtype == np.uint8
     with (
         rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_MB),
-        written_aside(path) as finished,
+        written_aside(path, ExportError) as finished,
         _gdal_refusals(),
         tempfile.TemporaryDirectory(prefix=".raster-", dir=path.parent) as scratch,
     ):

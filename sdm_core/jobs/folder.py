@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from sdm_core import config
 from sdm_core.errors import CacheNotWritableError, FlorascopeError
+from sdm_core.writing import write_whole
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 #: States of a job that is not over.
@@ -24,6 +24,8 @@ REQUEST_FILE, STATUS_FILE, CANCEL_FILE = "request.json", "status.json", "cancel"
 ALIVE_LOCK, LOG_FILE = "alive.lock", "log.txt"
 #: Seconds a new process has to take its lock before it counts as never started.
 STARTUP_S = 60.0
+#: What a user can do about a cache that cannot be written.
+CACHE_WAY_OUT = "free some space, or set FLORASCOPE_CACHE to a folder that can"
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -175,16 +177,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
     Raises `CacheNotWritableError`.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(json.dumps(content), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise CacheNotWritableError(
-            f"{path.parent} cannot be written ({error.strerror or error}); free some space, or set "
-            "FLORASCOPE_CACHE to a folder that can."
-        ) from error
+    write_whole(path, json.dumps(content), CacheNotWritableError, CACHE_WAY_OUT, lasting=False)
 
 
 __all__ = ["ACTIVE", "Job", "JobError", "JobState", "JobStatus", "is_locked", "job_of_id", "jobs_folder"]

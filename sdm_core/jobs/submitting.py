@@ -23,6 +23,7 @@ from sdm_core import config
 from sdm_core.errors import CacheNotWritableError
 from sdm_core.jobs.folder import (
     ALIVE_LOCK,
+    CACHE_WAY_OUT,
     LOG_FILE,
     REQUEST_FILE,
     STATUS_FILE,
@@ -33,6 +34,7 @@ from sdm_core.jobs.folder import (
     write_json,
 )
 from sdm_core.jobs.kinds import check_kind
+from sdm_core.writing import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -102,10 +104,7 @@ def submission_lock() -> FileLock:
 
 
 def _not_writable(error: OSError) -> CacheNotWritableError:
-    return CacheNotWritableError(
-        f"{jobs_folder()} cannot be written ({error.strerror or error}); set FLORASCOPE_CACHE to a folder "
-        "that can."
-    )
+    return CacheNotWritableError(f"{jobs_folder()} cannot be written ({reason_of(error)}); {CACHE_WAY_OUT}.")
 
 
 def _key_file(kind: str, key: str) -> Path:

@@ -12,13 +12,10 @@ from sdm_core.models.baselines import DiscretizedGrid, GridSettings
 from sdm_core.models.checkpoint import (
     CHECKPOINT_FORMAT,
     Checkpoint,
-    check_writable,
     load_model,
     model_class,
     model_kinds,
     save_model,
-    write_aside,
-    write_result,
 )
 from sdm_core.models.companions import CoOccurrence, CoOccurrenceSettings
 from sdm_core.models.deep_maxent import DeepMaxent, DeepMaxentFitting, DeepMaxentSettings
@@ -90,7 +87,6 @@ __all__ = [
     "apply_geo_prior",
     "bio_resnet_2023",
     "check_no_missing",
-    "check_writable",
     "combine_logits",
     "encode_day_of_year",
     "encode_lonlat",
@@ -104,6 +100,4 @@ __all__ = [
     "multimodal_baseline_2024",
     "prior_effect",
     "save_model",
-    "write_aside",
-    "write_result",
 ]

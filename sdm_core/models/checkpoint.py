@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sdm_core.config import CODE_VERSION
-from sdm_core.errors import CheckpointMismatchError, ConfigurationError, NotWritableError
+from sdm_core.errors import CheckpointMismatchError, ConfigurationError
 from sdm_core.models.base import SpeciesModel
 from sdm_core.models.baselines import DiscretizedGrid
 from sdm_core.models.companions import CoOccurrence
@@ -30,6 +29,7 @@ from sdm_core.models.multimodal import Multimodal
 from sdm_core.models.network_models import Logistic, Sinr
 from sdm_core.models.random_forest import DownSampledForest
 from sdm_core.models.sinr_geo_prior import GeoPriorSinr
+from sdm_core.writing import write_whole
 
 #: Raised whenever a checkpoint of an older version could be read wrongly.
 CHECKPOINT_FORMAT = 1
@@ -124,8 +124,8 @@ def save_model(
         "weights_sha256": hashlib.sha256(blob).hexdigest(),
         "notes": dict(notes or {}),
     }
-    write_result(folder / WEIGHTS_NAME, blob)
-    write_result(folder / METADATA_NAME, json.dumps(metadata, indent=1, ensure_ascii=False).encode())
+    write_whole(folder / WEIGHTS_NAME, blob)
+    write_whole(folder / METADATA_NAME, json.dumps(metadata, indent=1, ensure_ascii=False).encode())
     return folder
 
 
@@ -174,55 +174,6 @@ def load_model(
             "copy it again or train the model again."
         ) from error
     return Checkpoint(model, extras, metadata)
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never half of it.
-
-    Raises `OSError` where it cannot be written, for instance on a full disk; nothing is then left behind.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def write_result(path: Path, content: bytes) -> None:
-    """Write a file a user asked for as `write_aside` does, its folder made where it is absent.
-
-    Raises `NotWritableError`, and the file that was there is then still whole.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(path, content)
-    except (OSError, ValueError) as error:  # a path with a null character is a ValueError
-        raise NotWritableError(
-            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); free some space "
-            "there or choose another place."
-        ) from error
-
-
-def check_writable(folder: Path) -> None:
-    """Refuse a folder that results could not be written to, before the hours that make them.
-
-    Raises `NotWritableError`.
-    """
-    probe = folder / f".writable.{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"?")
-        probe.unlink()
-    except (OSError, ValueError) as error:
-        raise NotWritableError(
-            f"Nothing can be written into the folder {folder} ({getattr(error, 'strerror', None) or error}); "
-            "choose another one."
-        ) from error
 
 
 def _is_weight(name: str, value: np.ndarray) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from sdm_core import config as paths
 from sdm_core.errors import CheckpointMismatchError, ConfigurationError
 from sdm_core.evaluation import Evaluation, fit_calibration, write_card
-from sdm_core.models import check_writable, load_model, save_model
+from sdm_core.models import load_model, save_model
 from sdm_core.pipeline.atlas import build_atlas_from, read_tables, study_cells
 from sdm_core.pipeline.cards import compose_card
 from sdm_core.pipeline.configuration import (
@@ -37,6 +37,7 @@ from sdm_core.pipeline.fitting import (
 from sdm_core.pipeline.packs import PreparedPack, prepare_pack
 from sdm_core.pipeline.preparation import Prepared, prepare, read_occurrences
 from sdm_core.training import is_first_process
+from sdm_core.writing import check_writable
 
 __all__ = [
     "AtlasConfig",

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from sdm_core import config as paths
 from sdm_core.assemblages import sse
-from sdm_core.errors import ConfigurationError
+from sdm_core.errors import ConfigurationError, NotWritableError
 from sdm_core.evaluation import (
     Evaluation,
     Labels,
@@ -31,12 +31,13 @@ from sdm_core.evaluation import (
     spatial_validation_rows,
 )
 from sdm_core.losses import loss_class
-from sdm_core.models import Ensemble, SiteInputs, SpeciesModel, model_class, write_aside
+from sdm_core.models import Ensemble, SiteInputs, SpeciesModel, model_class
 from sdm_core.pipeline.configuration import ModelConfig, RunConfig, SplitConfig
 from sdm_core.pipeline.data import TrainingData
 from sdm_core.pipeline.splits import block_side, make_split
 from sdm_core.training import Validation, fit
 from sdm_core.training.recipes import RecipeData, run_recipe
+from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -278,7 +279,6 @@ def _keep(path: Path, logits: np.ndarray, seconds: float) -> None:
     content = io.BytesIO()
     np.savez(content, logits=logits, seconds=seconds)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(path, content.getvalue())
-    except OSError as error:
-        logger.warning("held-out logits were not cached at %s: %s", path, error)
+        write_whole(path, content.getvalue())
+    except NotWritableError as error:
+        logger.warning("held-out logits were not cached: %s", error)

@@ -34,7 +34,7 @@ from sdm_core.pipeline.tables import parse_table
 from sdm_core.prediction import PredictionStore, write_manifest
 from sdm_core.prediction.cell_layers import CellLayer, CellLayers, cell_layers
 from sdm_core.prediction.files import TRUST_FILE
-from sdm_core.prediction.objects import put_on_disk
+from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def write_trust(folder: Path, prepared: Prepared, predictor: ModelPredictor | No
     reference = training_reference(prepared, judge)
     reference.save(folder / REFERENCE_FILE)
     layers = atlas_layers(PredictionStore.open(folder), judge, reference.rounded())
-    put_on_disk(folder / TRUST_FILE, layers.to_bytes())
+    write_whole(folder / TRUST_FILE, layers.to_bytes())
     write_manifest(folder)
     return folder / TRUST_FILE
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from sdm_core.prediction.content import sorted_content
 from sdm_core.prediction.exchange import COMPRESSION_LEVEL, EXCHANGE_FILE, pack
 from sdm_core.prediction.tiles import TILES_FOLDER
 from sdm_core.prediction.write import write_side_files
+from sdm_core.writing import write_whole
 
 CARD_FILE = "model_card.json"
 MANIFEST_FILE = "MANIFEST.sha256"
@@ -94,9 +94,7 @@ def write_manifest(folder: Path) -> Path:
         and not path.name.startswith(".")
         and TILES_FOLDER not in path.relative_to(folder).parts
     ]
-    aside = folder / f".{MANIFEST_FILE}.{os.getpid()}"
-    aside.write_text("".join(lines), encoding="utf-8")
-    aside.replace(folder / MANIFEST_FILE)
+    write_whole(folder / MANIFEST_FILE, "".join(lines))
     return folder / MANIFEST_FILE
 
 

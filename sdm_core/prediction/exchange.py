@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from sdm_core import regions
 from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction import lift
 from sdm_core.prediction.content import ARCHIVE_FORMAT, StoreContent, digest_array, quantised_hectares
+from sdm_core.writing import written_aside
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,7 @@ def pack(content: StoreContent, path: Path, compression_level: int = COMPRESSION
         logger.info("codes of %s are packed without foretelling them: %s", content.name, error)
     n_cells, n_species = codes.shape
     species_per_chunk = max(1, min(n_species, _CHUNK_VALUES // n_cells))
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_aside(path) as aside:
         with _quiet_zarr(), zarr.storage.ZipStore(aside, mode="w", compression=zipfile.ZIP_STORED) as archive:
             group = zarr.create_group(archive, attributes={_ATTRIBUTE: attributes})
             _add(
@@ -87,9 +86,6 @@ def pack(content: StoreContent, path: Path, compression_level: int = COMPRESSION
                     compression_level,
                 )
         unpack(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
     return version
 
 

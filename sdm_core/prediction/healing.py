@@ -16,11 +16,11 @@ from sdm_core.errors import CorruptStoreError, NotWritableError
 from sdm_core.prediction.files import array_header, map_array
 from sdm_core.prediction.hot import CODES, SPECIES_CODES, write_arrays
 from sdm_core.prediction.integrity import write_stamp
-from sdm_core.prediction.objects import put_on_disk
 from sdm_core.prediction.opening import AtlasFolder, hot_copies
 from sdm_core.prediction.sources import HotSource
 from sdm_core.prediction.store import PredictionStore
 from sdm_core.prediction.tiles import Tile, TileStore
+from sdm_core.writing import reason_of, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def heal_hot(store: PredictionStore, atlas: AtlasFolder) -> list[str]:
     except OSError as error:
         raise NotWritableError(
             f"{store.folder} is damaged ({', '.join(sorted(damage))}) and cannot be repaired there "
-            f"({error.strerror or error}); free some space, or remove the folder and open the atlas again"
+            f"({reason_of(error)}); free some space, or remove the folder and open the atlas again"
         ) from error
     logger.warning("repaired %s of %s", ", ".join(sorted(damage)), store.folder)
     return sorted(damage)
@@ -124,7 +124,7 @@ def heal_hot(store: PredictionStore, atlas: AtlasFolder) -> list[str]:
 def _patch_all(store: PredictionStore, atlas: AtlasFolder, damage: dict[str, list[int]]) -> None:
     tables = {name: content for name, content in atlas.side_files.items() if name in damage}
     for name, content in tables.items():
-        put_on_disk(store.folder / name, content)
+        write_whole(store.folder / name, content, error=None)
     arrays = {name: blocks for name, blocks in damage.items() if name.endswith(".npy")}
     if arrays:
         source = atlas.source()

@@ -32,11 +32,11 @@ from sdm_core.prediction.derive import (
 )
 from sdm_core.prediction.files import SPECIES_FILE, array_header
 from sdm_core.prediction.integrity import HOT_FORMAT, STAMP_FILE, STORE_FILE, write_stamp
-from sdm_core.prediction.objects import flush_folder
 from sdm_core.prediction.sources import HotSource, Part, source_of_content, source_of_tiles
 from sdm_core.prediction.store import PredictionStore
 from sdm_core.prediction.tiles import TileStore
 from sdm_core.regions import hectare_quantum
+from sdm_core.writing import flush_folder
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core.errors import CorruptStoreError
+from sdm_core.errors import CorruptStoreError, NotWritableError
 from sdm_core.prediction import checksums
+from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +59,10 @@ def read_stamp(folder: Path) -> dict[str, int]:
 def write_stamp(folder: Path, files: Iterable[str]) -> None:
     """Remember when the files, just checked, were last changed; of a read-only folder nothing is kept."""
     stamp = read_stamp(folder) | {name: (folder / name).stat().st_mtime_ns for name in files}
-    aside = folder / f".{STAMP_FILE}.{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        aside.write_text(json.dumps(stamp), encoding="utf-8")
-        aside.replace(folder / STAMP_FILE)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        logger.info("cannot note that %s was checked (%s); it is checked again next time", folder, error)
+        write_whole(folder / STAMP_FILE, json.dumps(stamp), lasting=False)
+    except NotWritableError as error:
+        logger.info("it is not noted that %s was checked: %s", folder, error)
 
 
 class GuardedFile:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sdm_core.errors import CorruptStoreError, NotWritableError
+from sdm_core.writing import reason_of, write_whole
 
 _READ_ONLY = {"http", "https"}
 _ON_DISK = {"file", "local"}
@@ -110,17 +110,16 @@ class ObjectFolder:
             )
         try:
             if self.path is not None:
-                put_on_disk(self.path / name, content)
+                write_whole(self.path / name, content, error=None)
             else:
                 file_system, root = self._remote
                 file_system.pipe_file(f"{root}/{name}", content)
         except NotWritableError:
             raise
         except Exception as error:  # each file system has its own errors for a full or closed place
-            reason = error.strerror or error if isinstance(error, OSError) else error
             raise NotWritableError(
-                f"{self.address}/{name} cannot be written ({reason}); free some space there, or give another "
-                "place"
+                f"{self.address}/{name} cannot be written ({reason_of(error)}); free some space there, or "
+                "give another place"
             ) from error
 
     def remove(self, name: str) -> None:
@@ -149,33 +148,3 @@ class ObjectFolder:
             except FileNotFoundError:
                 return []
         return [name for name in found if not name.startswith(".")]
-
-
-def put_on_disk(path: Path, content: bytes) -> None:
-    """Write a file aside, flush it to the disk and rename it into place, with the entry of its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    flush_folder(path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush the entries of a folder to the disk, where the system can do that (not on Windows)."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        return
-    finally:
-        os.close(handle)

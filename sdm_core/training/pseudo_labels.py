@@ -12,9 +12,10 @@ from scipy import sparse
 
 from sdm_core.errors import TrainingError
 from sdm_core.losses import UNKNOWN
-from sdm_core.models import SiteInputs, SpeciesModel, write_aside
+from sdm_core.models import SiteInputs, SpeciesModel
 from sdm_core.training.data import LabelArray
 from sdm_core.training.distributed import is_first_process
+from sdm_core.writing import write_whole
 
 #: Records predicted at once.
 _CHUNK = 8192
@@ -68,12 +69,7 @@ def label_records(
     if path is not None and is_first_process():
         content = io.BytesIO()
         sparse.save_npz(content, labels)
-        try:
-            write_aside(path, content.getvalue())
-        except OSError as error:
-            raise TrainingError(
-                f"{path} cannot be written ({error.strerror or error}); free some space there and resume."
-            ) from error
+        write_whole(path, content.getvalue(), TrainingError, "free some space there and resume")
     return labels
 
 

@@ -17,10 +17,11 @@ from scipy import sparse
 from torch import Tensor
 
 from sdm_core.errors import CheckpointMismatchError, TrainingError
-from sdm_core.models import NetworkModel, SiteInputs, write_aside
+from sdm_core.models import NetworkModel, SiteInputs
 from sdm_core.models.lazy import is_on_disk
 from sdm_core.training.joining import JoinedArray
 from sdm_core.training.settings import TrainingSettings
+from sdm_core.writing import write_whole
 
 STATE_NAME = "training_state.safetensors"
 METRICS_NAME = "metrics.jsonl"
@@ -147,11 +148,4 @@ def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
 
 def _write(path: Path, content: bytes, comfort: str) -> None:
     """Write a file aside and rename it, or say in one sentence why not."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(path, content)
-    except OSError as error:
-        raise TrainingError(
-            f"{path} cannot be written ({error.strerror or error}); free some space there or choose another "
-            f"folder: {comfort}."
-        ) from error
+    write_whole(path, content, TrainingError, f"free some space there or choose another folder: {comfort}")

@@ -69,7 +69,7 @@ def write_page(
     device: str,
 ) -> Path:
     """Write `growth.svg` and `SCALE.md` into a folder; returns the page."""
-    from sdm_core.models import write_result
+    from sdm_core.writing import write_whole
 
     draw_growth(table, folder / "growth.svg")
     text = _PAGE.format(
@@ -86,7 +86,7 @@ def write_page(
         efficiency=f"{assumptions.worker_efficiency:.0%}",
     )
     page = folder / "SCALE.md"
-    write_result(page, text.encode())
+    write_whole(page, text)
     return page
 
 

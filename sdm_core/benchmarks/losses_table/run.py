@@ -112,7 +112,7 @@ def run_losses(data: Path, out: Path, settings: TableSettings, say: Say = lambda
     training on the rest without the first; the blocks of the table play no part in that. Then every row is
     trained on all but the held-out blocks, with each seed.
 
-    Raises `OccurrenceError` for missing data and `ConfigurationError` for an `out` that cannot be written.
+    Raises `OccurrenceError` for missing data and `NotWritableError` for an `out` that cannot be written.
     """
     start = time.monotonic()
     make_folder(out)

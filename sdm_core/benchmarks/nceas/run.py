@@ -100,7 +100,8 @@ def run_nceas(
 
     Raises:
         OccurrenceError: for files that are missing or not what they should be.
-        ConfigurationError: for an unknown method or an `out` that cannot be written.
+        ConfigurationError: for an unknown method.
+        NotWritableError: for an `out` that cannot be written.
     """
     start = time.monotonic()
     methods = settings.wanted

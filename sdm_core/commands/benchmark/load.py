@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what the clients saw; status 1 where something was not refused as it should be."""
     from sdm_core.benchmarks import browser
     from sdm_core.errors import ConfigurationError
-    from sdm_core.models import check_writable, write_result
+    from sdm_core.writing import check_writable, write_whole
 
     if not 1 <= args.clients <= 1000:
         raise ConfigurationError(f"--clients is {args.clients}, expected 1 to 1000.")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             with browser.serve(cache, log, settings=limited) as address:
                 is_right = _hurry(f"{address}/api", results) and is_right
     if args.json is not None:
-        write_result(args.json, (json.dumps(results, indent=1) + "\n").encode())
+        write_whole(args.json, (json.dumps(results, indent=1) + "\n").encode())
     return 0 if is_right else 1
 
 

@@ -35,9 +35,9 @@ def run(args: argparse.Namespace) -> int:
     from sdm_core.benchmarks.tiling_speed import run_tiling_speed
     from sdm_core.commands.report import read_region_argument
     from sdm_core.errors import ConfigurationError
-    from sdm_core.models import write_result
     from sdm_core.pipeline.predictor import ModelSpec
     from sdm_core.pipeline.tiled_atlas import find_model
+    from sdm_core.writing import write_whole
 
     try:
         workers = [int(number) for number in args.workers.split(",") if number.strip()]
@@ -57,5 +57,5 @@ def run(args: argparse.Namespace) -> int:
         print(result.sentence(), flush=True)
         if args.json is not None:
             text = json.dumps([asdict(entry) for entry in results], indent=1) + "\n"
-            write_result(args.json, text.encode())
+            write_whole(args.json, text.encode())
     return 0 if all(result.equal for result in results) else 1

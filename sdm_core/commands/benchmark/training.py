@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Print each result as it is measured, and write them all where asked."""
     from sdm_core.benchmarks.training import TrainingSpeed, document, run_training
     from sdm_core.errors import ConfigurationError
-    from sdm_core.models import check_writable, write_result
+    from sdm_core.writing import check_writable, write_whole
 
     if args.sites < 0 or args.batch < 0:
         raise ConfigurationError(f"--sites {args.sites} and --batch {args.batch} must not be negative.")
@@ -44,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
         print(result.sentence(), flush=True)
         if args.json is not None:
             text = json.dumps(document(results), indent=1, ensure_ascii=False) + "\n"
-            write_result(args.json, text.encode())
+            write_whole(args.json, text.encode())
     return 0

@@ -13,6 +13,7 @@ import numpy as np
 
 from sdm_core.errors import PackError
 from sdm_core.features.packs.sources import PatchSource
+from sdm_core.writing import write_whole
 
 #: Bytes written between two notes of progress.
 BLOCK_BYTES = 32_000_000
@@ -47,7 +48,7 @@ class Progress:
             "max_rounding_error": self.max_rounding_error,
             "n_nan": self.n_nan,
         }
-        write_whole(path, json.dumps(content).encode())
+        write_whole(path, json.dumps(content), error=None, lasting=False)
 
     @classmethod
     def noted(cls, path: Path, dtype: np.dtype[Any]) -> Progress | None:
@@ -162,10 +163,3 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(buffer, description)
     return buffer.getvalue()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that it is there whole or not at all."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_bytes(content)
-    aside.replace(path)

@@ -18,9 +18,10 @@ from filelock import FileLock
 from scipy import sparse
 
 from sdm_core.errors import PackError
-from sdm_core.features.packs.blocks import Progress, rewrite, with_nan, write_modality, write_whole
+from sdm_core.features.packs.blocks import Progress, rewrite, with_nan, write_modality
 from sdm_core.features.packs.reading import FORMAT, Pack, file_sha256, read_info
 from sdm_core.features.packs.sources import PatchSource, source_identities
+from sdm_core.writing import write_whole
 
 MissingRule = Literal["refuse", "nan", "drop"]
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -125,7 +126,7 @@ def _pack_aside(
             _mark_missing(partial, written)
         info = _finish(partial, sources, written, parquet, labels, species)
         info |= {"key": key, "rule_for_missing": missing, "n_sites": len(sites), "n_dropped": len(dropped)}
-        write_whole(partial / "pack.json", json.dumps(info, indent=1, ensure_ascii=False).encode())
+        write_whole(partial / "pack.json", json.dumps(info, indent=1, ensure_ascii=False), error=None)
         for leftover in partial.glob("*.progress.json"):
             leftover.unlink()
         (partial / "plan.json").unlink()
@@ -240,7 +241,7 @@ def _prepare(partial: Path, key: str) -> None:
         _log.info("%s holds the beginning of another pack and is begun anew", partial)
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    write_whole(plan, json.dumps({"key": key}).encode())
+    write_whole(plan, json.dumps({"key": key}), error=None)
 
 
 def _refuse_small_disk(
@@ -301,7 +302,7 @@ def _finish(
     )
     expected = {f"{name}.npy": progress.sha256 for name, progress in written.items()}
     for filename, content in (("labels.npz", buffer.getvalue()), ("sites.parquet", parquet)):
-        write_whole(partial / filename, content)
+        write_whole(partial / filename, content, error=None)
         expected[filename] = hashlib.sha256(content).hexdigest()
     files = {}
     for filename, sha256 in expected.items():
