@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from sdm_core import diversity, regions
 from sdm_core.__main__ import main
 from sdm_core.errors import NoDataInRegionError, ReportError
 from sdm_core.indicators.sets import presence_table, rule_options, set_counts
-from sdm_core.reports import build_comparison, verify_manifest
+from sdm_core.reports import (
+    MAX_REGIONS,
+    build_comparison,
+    check_number,
+    compare,
+    read_numbers,
+    sort_out,
+    verify_manifest,
+)
 
 WEST = shapely.box(0.0, 42.3, 0.6, 42.6)
 EAST = shapely.box(1.0, 42.3, 1.9, 42.6)
@@ -95,13 +104,47 @@ def test_presence_table_counts_as_set_counts_does(simulated_atlas, rule, options
     np.testing.assert_array_equal(table.sum(axis=1), counts.richness)
 
 
+def test_the_table_alone_is_that_of_the_reports(simulated_atlas, out):
+    numbers = [read_numbers(simulated_atlas, region) for region in _places()]
+    found = compare(simulated_atlas.store, _places(), numbers)
+    written = pd.read_csv(out / "comparison.csv").drop(columns="folder")
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(found.to_csv())), written)
+    key, (low, high) = next(iter(found.intervals().items()))
+    assert (written[low] <= written[key]).all() and (written[key] <= written[high]).all()
+
+
+def test_overlapping_outlines_are_said(simulated_atlas):
+    across = regions.region_from_geometry(shapely.box(0.3, 42.3, 1.2, 42.6), "Across")
+    places = [*_places(), across]
+    found = compare(simulated_atlas.store, places, [read_numbers(simulated_atlas, one) for one in places])
+    (said,) = [note for note in found.notes if note.startswith("Outlines overlap")]
+    assert "“The <west>” and “Across” (50 % of the smaller)" in said
+    assert (
+        "“The east” and “Across” (22 % of the smaller)" in said and "“The east” and “The <west>”" not in said
+    )
+
+
+def test_regions_that_cannot_be_compared_are_sorted_out_with_a_sentence_each(simulated_atlas):
+    west, east = _places()
+    away = regions.region_from_geometry(shapely.box(20.0, 50.0, 21.0, 51.0), "Elsewhere")
+    kept, refused = sort_out(simulated_atlas, [west, away, west.renamed("Again"), east])
+    assert [region.name for region in kept] == [west.name, east.name]
+    assert "“Elsewhere”" in str(refused[0]) and "have the same outline" in str(refused[1])
+
+
+def test_a_comparison_has_a_largest_number_of_regions():
+    check_number(MAX_REGIONS)
+    with pytest.raises(ReportError, match=rf"takes up to {MAX_REGIONS} regions; found {MAX_REGIONS + 1}"):
+        check_number(MAX_REGIONS + 1)
+
+
 def test_page_shows_the_regions_side_by_side_and_links_their_reports(simulated_atlas, tmp_path, out):
     page = (out / "comparison.html").read_text(encoding="utf-8")
     assert "The &lt;west&gt;" in page and "<west>" not in page
     assert "report.html" not in page  # none was written
     assert "random samples of" in page and "like size" in page
     table = pd.read_csv(out / "comparison.csv")
-    assert f">{table['shannon'][1]:.2f}</td>" in page
+    assert f">{table['shannon'][1]:.2f}" in page
     build_comparison(simulated_atlas, _places(), tmp_path, formats=("html",))
     page = (tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert 'href="the-west/report.html"' in page and (tmp_path / "the-west" / "report.html").is_file()
