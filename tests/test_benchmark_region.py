@@ -7,7 +7,8 @@ import pytest
 import shapely
 
 from sdm_core import regions
-from sdm_core.indicators import benchmark_region, percentile_of, standing_words
+from sdm_core.errors import RegionError
+from sdm_core.indicators import benchmark_region, check_outlines, percentile_of, standing_words
 from sdm_core.statuses import match_statuses, read_statuses
 
 VALLEY = shapely.Polygon([(0.6, 42.45), (1.5, 42.45), (1.4, 42.8), (0.7, 42.75), (0.6, 42.45)])
@@ -104,3 +105,56 @@ def test_red_list_adds_the_threatened_share(simulated_atlas, tmp_path):
     written = found.to_dict()
     assert written["standings"][2]["measure"] == "threatened_share"
     assert written["standings"][0]["words"] == found.standings[0].words
+
+
+def _outlines(*zones):
+    names, shapes = zip(*zones, strict=True)
+    return regions.Outlines("zones.gpkg", "zone", names, tuple(shapely.MultiPolygon([s]) for s in shapes))
+
+
+def test_outlines_that_hold_most_of_the_region_are_its_frame(simulated_atlas):
+    store = simulated_atlas.store
+    region = regions.region_from_geometry(VALLEY, "Valley")
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    west, east = shapely.box(-3, 41, 1.0, 44), shapely.box(1.0, 41, 4, 44)
+    share = float(chosen.hectares @ (store.lonlat[chosen.rows, 0] < 1.0) / chosen.hectares.sum())
+    assert min(share, 1 - share) > 0.05
+    zones = _outlines(("East", east), ("West", west), ("Far", shapely.box(20, 60, 21, 61)))
+    found = benchmark_region(store, chosen.rows, chosen.hectares, region, (), zones)
+    larger, side = ("West", west) if share > 0.5 else ("East", east)
+    assert found.frame is not None
+    assert found.frame.shares == ((larger, pytest.approx(max(share, 1 - share))),)
+    against = [standing.against for standing in found.of("richness")]
+    assert against == ["countries", "outlines", "atlas"]
+    standing = found.of("richness")[1]
+    inside = shapely.contains_xy(side, store.lonlat[:, 0], store.lonlat[:, 1])
+    richness, area = np.asarray(store.layer("richness"), float), np.asarray(store.area_ha, float)
+    assert standing.place == f"“{larger}”"
+    assert standing.reference == pytest.approx(np.average(richness[inside], weights=area[inside]))
+    assert "zones.gpkg" in found.frame.sentence and found.frame.sentence in found.notes
+    assert not any("biogeographic" in note for note in found.notes)
+    assert found.to_dict()["frame"]["shares_percent"] == {larger: pytest.approx(100 * max(share, 1 - share))}
+
+
+def test_outlines_that_hold_less_than_half_are_all_the_frame(simulated_atlas):
+    store = simulated_atlas.store
+    region = regions.region_from_geometry(VALLEY, "Valley")
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    zones = _outlines(("A", shapely.box(0.6, 42.4, 0.8, 42.9)), ("B", shapely.box(0.8, 42.4, 1.0, 42.9)))
+    found = benchmark_region(store, chosen.rows, chosen.hectares, region, (), zones)
+    assert found.frame is not None
+    assert sorted(name for name, _ in found.frame.shares) == ["A", "B"]
+    assert sum(share for _, share in found.frame.shares) < 0.5
+
+
+def test_outlines_elsewhere_are_said_to_hold_nothing(simulated_atlas):
+    store = simulated_atlas.store
+    region = regions.region_from_geometry(VALLEY, "Valley")
+    chosen = regions.select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha)
+    zones = _outlines(("Far", shapely.box(20, 60, 21, 61)))
+    found = benchmark_region(store, chosen.rows, chosen.hectares, region, (), zones)
+    assert found.frame is None
+    assert any("No outline of zones.gpkg (1 read) holds the centre" in note for note in found.notes)
+    with pytest.raises(RegionError, match=r"No outline of zones.gpkg \(1 read\) holds a cell of the atlas"):
+        check_outlines(zones, store)
+    check_outlines(_outlines(("All", shapely.box(-180, -90, 180, 90))), store)

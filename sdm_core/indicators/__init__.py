@@ -7,8 +7,10 @@
 from sdm_core.indicators.benchmark import (
     BENCHMARK_TEXTS,
     Benchmarks,
+    Frame,
     Standing,
     benchmark_region,
+    check_outlines,
     percentile_of,
     standing_words,
 )
@@ -68,6 +70,7 @@ __all__ = [
     "THREAT_TEXTS",
     "Benchmarks",
     "CellSummary",
+    "Frame",
     "Indicator",
     "IndicatorText",
     "ListGroup",
@@ -82,6 +85,7 @@ __all__ = [
     "Structure",
     "ThreatNumbers",
     "benchmark_region",
+    "check_outlines",
     "concern_layers",
     "convex_hull_km2",
     "flag_members",

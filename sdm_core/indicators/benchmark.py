@@ -1,7 +1,8 @@
 """Where a region stands: its richness, threat and distinctiveness beside its country and the whole atlas.
 
-The region's mean over its cells is set against the cells of the country or countries it lies in, and against
-all cells of the atlas: as a percentile, and in words by the distance from their mean, as InSite reports do.
+The region's mean over its cells is set against the cells of the country or countries it lies in, against
+those of the user's own outlines (biogeographic regions, provinces) that hold most of it, and against all
+cells of the atlas: as a percentile, and in words by the distance from their mean, as InSite reports do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core import regions
+from sdm_core.errors import RegionError
 from sdm_core.indicators.concern_layers import concern_layers
 from sdm_core.indicators.sets import StoreLike
 from sdm_core.indicators.summary import json_number
@@ -43,7 +45,11 @@ DEFINITION = (
 )
 NO_BIOGEOGRAPHY = (
     "Outlines of biogeographic regions do not come with this atlas, so the region is set against the whole "
-    "atlas in their place."
+    "atlas in their place; give a file of them to compare with (--compare-with)."
+)
+FRAME = (
+    "the outlines, largest share first, that together hold more than half of the area of the region's cells; "
+    "all that hold any where they hold less; a cell lies where its centre does"
 )
 NO_THREAT = "No Red List was added, so the threatened share has no place among other cells."
 #: A country with less of the region than this is not one the region lies in.
@@ -56,7 +62,7 @@ class Standing:
 
     Attributes:
         measure: key in `BENCHMARK_TEXTS`.
-        against: "countries" or "atlas".
+        against: "countries", "outlines" (of the user) or "atlas".
         place: name of what it is set against, for a sentence.
         value: area-weighted mean over the region's cells.
         reference: area-weighted mean over the cells it is set against.
@@ -95,14 +101,56 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Those of the user's outlines a region is set against, by the rule `FRAME`.
+
+    Attributes:
+        source: file of the outlines.
+        column: its column the names are from.
+        shares: name and share of the area of the region's cells, 0 to 1, largest first.
+    """
+
+    source: str
+    column: str
+    shares: tuple[tuple[str, float], ...]
+
+    @property
+    def place(self) -> str:
+        """Names for a sentence."""
+        return _listed([f"“{name}”" for name, _ in self.shares])
+
+    @property
+    def sentence(self) -> str:
+        """Which outlines, how much of the region each holds, and where they come from."""
+        held = _listed([f"“{name}” ({100 * share:.3g} % of its area)" for name, share in self.shares])
+        return (
+            f"The region is set against {held}, from the outlines of the file {self.source} (names: column "
+            f"“{self.column}”)."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "definition": FRAME,
+            "source": self.source,
+            "column": self.column,
+            "shares_percent": {name: 100.0 * share for name, share in self.shares},
+        }
+
+
+@dataclass(frozen=True)
 class Benchmarks:
-    """Every standing of a region, measure by measure, and what could not be compared."""
+    """Every standing of a region, measure by measure, and what could not be compared.
+
+    `frame`: the user's outlines it is set against, None without any that hold a cell of the region.
+    """
 
     standings: tuple[Standing, ...]
     notes: tuple[str, ...]
+    frame: Frame | None = None
 
     def of(self, measure: str) -> list[Standing]:
-        """Standings of one measure: against the countries first, where the atlas holds cells of them."""
+        """Standings of one measure: the countries first, then the user's outlines, then the atlas."""
         return [standing for standing in self.standings if standing.measure == measure]
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,6 +159,7 @@ class Benchmarks:
             "definition": DEFINITION,
             "measures": {name: f"{label}: {text}" for name, (label, text) in BENCHMARK_TEXTS.items()},
             "standings": [standing.to_dict() for standing in self.standings],
+            "frame": None if self.frame is None else self.frame.to_dict(),
             "notes": list(self.notes),
         }
 
@@ -146,8 +195,9 @@ def benchmark_region(
     hectares: ArrayLike,
     region: regions.Region,
     statuses: Sequence[MatchedStatuses] = (),
+    outlines: regions.Outlines | None = None,
 ) -> Benchmarks:
-    """Standing of a region among the cells of its countries and of the whole atlas.
+    """Standing of a region among the cells of its countries, of the user's outlines and of the whole atlas.
 
     Args:
         store: predictions of an atlas; finer cells of a region are set against the atlas they refine.
@@ -155,6 +205,7 @@ def benchmark_region(
         hectares: area each row counts with.
         region: the outline, for its countries.
         statuses: status lists matched to the atlas; the first Red List among them gives the threatened share.
+        outlines: the user's own, of which those that hold most of the region count (`FRAME`).
     """
     selected, weights = np.asarray(rows, dtype=np.int64), np.asarray(hectares, dtype=np.float64)
     whole: Any = getattr(store, "whole", None) or store
@@ -165,8 +216,16 @@ def benchmark_region(
         else _measures(store, selected, statuses)
     )
     area = np.asarray(whole.area_ha, dtype=np.float64)
-    countries, held = _country_cells(whole, region, np.asarray(store.lonlat)[selected])
+    own = np.asarray(store.lonlat)[selected]
+    countries, held = _country_cells(whole, region, own)
     among = [("atlas", f"the atlas “{whole.title}”", np.ones(whole.n_cells, dtype=bool))]
+    notes = [NO_BIOGEOGRAPHY] if outlines is None else []
+    frame = None
+    if outlines is not None:
+        frame, inside_frame = _frame_cells(whole, outlines, own, weights)
+        if frame is not None:
+            among.insert(0, ("outlines", frame.place, inside_frame))
+        notes.append(_outlines_note(outlines, frame))
     if countries:
         among.insert(0, ("countries", _listed(countries), held))
     standings = []
@@ -183,12 +242,21 @@ def benchmark_region(
                     percentile_of(mean, values[mask], area[mask]),
                 )
             )
-    notes = [NO_BIOGEOGRAPHY]
     if "threatened_share" not in everywhere:
         notes.append(NO_THREAT)
     if not countries:
         notes.append("The atlas holds no cell of a country this region lies in to compare with.")
-    return Benchmarks(tuple(standings), tuple(notes))
+    return Benchmarks(tuple(standings), tuple(notes), frame)
+
+
+def check_outlines(outlines: regions.Outlines, store: StoreLike) -> None:
+    """Raise RegionError where no outline holds the centre of any cell of the atlas."""
+    whole: Any = getattr(store, "whole", None) or store
+    if not any(inside.any() for inside in outlines.holding(whole.lonlat)):
+        raise RegionError(
+            f"No outline of {outlines.source} ({len(outlines.names)} read) holds a cell of the atlas "
+            f"{store.name}; check that they lie on the land it covers, and their CRS."
+        )
 
 
 def _measures(
@@ -212,6 +280,37 @@ def _country_cells(
         names.append(name)
         held |= shapely.contains_xy(outline, lonlat[:, 0], lonlat[:, 1])
     return (names, held) if held.any() else ([], held)
+
+
+def _frame_cells(
+    whole: Any, outlines: regions.Outlines, own: NDArray[np.float64], hectares: NDArray[np.float64]
+) -> tuple[Frame | None, NDArray[np.bool_]]:
+    """The outlines that hold most of a region's cells (`FRAME`), and which cells of the atlas lie in them."""
+    inside = outlines.holding(own)
+    shares = np.array([hectares @ mask for mask in inside]) / hectares.sum()
+    chosen: list[int] = []
+    held = np.zeros(len(own), dtype=bool)
+    for place in np.argsort(-shares, kind="stable"):
+        if shares[place] <= 0 or hectares @ held > hectares.sum() / 2:
+            break
+        chosen.append(int(place))
+        held |= inside[place]
+    everywhere = np.zeros(whole.n_cells, dtype=bool)
+    for mask in outlines.chosen(chosen).holding(whole.lonlat):
+        everywhere |= mask
+    if not chosen:
+        return None, everywhere
+    named = tuple((outlines.names[place], float(shares[place])) for place in chosen)
+    return Frame(outlines.source, outlines.column, named), everywhere
+
+
+def _outlines_note(outlines: regions.Outlines, frame: Frame | None) -> str:
+    if frame is None:
+        return (
+            f"No outline of {outlines.source} ({len(outlines.names)} read) holds the centre of a cell of "
+            "this region, so it is not set against them."
+        )
+    return frame.sentence
 
 
 def _mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -2,7 +2,8 @@
 
 geometry, dateline   any polygon to a valid one in WGS84, with a note for every change
 region               `Region` and the ways to make one without a file
-reading, kml, archives   uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe archives refused
+reading, gdal, kml, archives   uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe ones refused
+outlines             named polygons of a file, to compare a region with
 cells                H3 cells as uint64 arrays (latitude-first order is known here only)
 areas                areas of cells on the ellipsoid
 fill, overlap        cells inside a polygon; how much of each lies inside
@@ -34,6 +35,7 @@ from sdm_core.regions.cells import (
 from sdm_core.regions.fill import cells_in_polygon
 from sdm_core.regions.geometry import geodesic_area_km2
 from sdm_core.regions.links import decode_region_link, encode_region_link
+from sdm_core.regions.outlines import Outlines, name_columns, read_outlines
 from sdm_core.regions.overlap import polygon_shares
 from sdm_core.regions.places import (
     PLACES_CREDIT,
@@ -69,6 +71,7 @@ __all__ = [
     "EARTH_RADIUS_KM",
     "PLACES_CREDIT",
     "REGION_SUFFIXES",
+    "Outlines",
     "Place",
     "Region",
     "Selection",
@@ -93,9 +96,11 @@ __all__ = [
     "land_geometry",
     "land_share",
     "lonlat_to_cells",
+    "name_columns",
     "place_names",
     "polygon_cells",
     "polygon_shares",
+    "read_outlines",
     "read_region",
     "region_from_cells",
     "region_from_geojson",

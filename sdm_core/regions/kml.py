@@ -19,6 +19,29 @@ def kml_geometries(data: bytes, filename: str) -> list[shapely.Geometry]:
     Raises RegionError for text that is no KML, and for one with a DOCTYPE (entities could grow without
     bound).
     """
+    return _geometries(_root(data, filename), filename)
+
+
+def kml_placemarks(data: bytes, filename: str) -> list[tuple[dict[str, str], list[shapely.Geometry]]]:
+    """Attributes (its name and extended data) and geometries of every placemark of a KML document.
+
+    Raises as `kml_geometries`.
+    """
+    found = []
+    for place in _root(data, filename).iter():
+        if _local(place.tag) != "Placemark":
+            continue
+        titles = [(child.text or "").strip() for child in place if _local(child.tag) == "name"]
+        said = {"name": titles[0]} if titles else {}
+        for element in place.iter():
+            kind, key = _local(element.tag), element.get("name")
+            if key and kind in ("Data", "SimpleData"):
+                said[key] = "".join(element.itertext()).strip()
+        found.append((said, _geometries(place, filename)))
+    return found
+
+
+def _root(data: bytes, filename: str) -> ElementTree.Element:
     if b"<!DOCTYPE" in data.replace(b"\0", b""):  # without the zero bytes of UTF-16
         raise RegionError(f"'{filename}' has a DOCTYPE, which KML never needs; export it again as plain KML.")
     try:
@@ -29,8 +52,12 @@ def kml_geometries(data: bytes, filename: str) -> list[shapely.Geometry]:
         raise RegionError(
             f"'{filename}' is XML but not KML (its root is <{_local(root.tag)[:40]}>); export it as KML."
         )
+    return root
+
+
+def _geometries(parent: ElementTree.Element, filename: str) -> list[shapely.Geometry]:
     found: list[shapely.Geometry] = []
-    for element in root.iter():
+    for element in parent.iter():
         kind = _local(element.tag)
         if kind == "Polygon":
             found.append(_polygon(element, filename))

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
 import shapely
 
 from sdm_core import config
-from sdm_core.errors import MissingCRSError, RegionError
+from sdm_core.errors import RegionError
 from sdm_core.regions.archives import MAIN_SUFFIXES, read_archive
+from sdm_core.regions.gdal import crs_title, read_layer
 from sdm_core.regions.geometry import clean_name
 from sdm_core.regions.kml import kml_geometries
 from sdm_core.regions.region import Region, region_from_features, region_from_geometry, reproject
 
 #: Suffixes a region file may have, for file choosers.
 REGION_SUFFIXES = (".geojson", ".json", ".gpkg", ".kml", ".kmz", ".zip")
+#: Files that make one shapefile.
+SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 
 
 def read_region(
@@ -36,14 +37,15 @@ def read_region(
     shapefile under a fixed name in a temporary folder. Raises RegionError, MissingCRSError or
     UnsafeArchiveError.
     """
-    data, title = _bytes_of(source, filename)
+    data, title = bytes_of(source, filename)
     suffix = PurePosixPath(title).suffix.lower()
     if suffix in (".zip", ".kmz"):
         return _from_archive(data, title, crs, layer)
     return _from_one_file(data, title, suffix, crs, layer)
 
 
-def _bytes_of(source: Path | str | bytes | BinaryIO, filename: str | None) -> tuple[bytes, str]:
+def bytes_of(source: Path | str | bytes | BinaryIO, filename: str | None) -> tuple[bytes, str]:
+    """Content and clean name of a file or an upload; raises RegionError for one too large or empty."""
     limit = config.MAX_UPLOAD_BYTES
     if isinstance(source, Path | str):
         path = Path(source)
@@ -148,7 +150,7 @@ def _from_shapefile(members: dict[str, bytes], main: str, title: str, crs: str |
         f"region{PurePosixPath(name).suffix.lower()}": content
         for name, content in members.items()
         if name[: -len(PurePosixPath(name).suffix)].lower() == stem
-        and PurePosixPath(name).suffix.lower() in _PARTS
+        and PurePosixPath(name).suffix.lower() in SHAPEFILE_PARTS
     }
     if not members[main].startswith(b"\x00\x00\x27\x0a"):
         raise RegionError(
@@ -157,79 +159,7 @@ def _from_shapefile(members: dict[str, bytes], main: str, title: str, crs: str |
     return _from_gdal(parts, title, crs, None)
 
 
-_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
-
-
 def _from_gdal(files: dict[str, bytes], title: str, crs: str | None, layer: str | None) -> Region:
-    """A region from a GeoPackage or shapefile, whose content was checked to be one, through GDAL."""
-    import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
-
-    main = "region.shp" if "region.shp" in files else "region.gpkg"
-    with tempfile.TemporaryDirectory(prefix="florascope-") as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        path = Path(folder) / main
-        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": "YES"})
-        try:
-            chosen, notes = _choose_layer(pyogrio.list_layers(path), title, layer)
-            meta, _, binary, _ = pyogrio.raw.read(path, layer=chosen, columns=[], force_2d=True)
-            read = shapely.from_wkb(binary)
-            geometries = [shape for shape in read if shape is not None and not shape.is_empty]
-        except (DataSourceError, DataLayerError, ValueError, shapely.GEOSException) as error:
-            reason = re.sub(re.escape(folder) + r"\S*", "the file", str(error))[:120].rstrip(".")
-            raise RegionError(f"'{title}' cannot be read ({reason}); export it again.") from error
-        finally:
-            pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": None})
-    if not geometries:
-        raise RegionError(f"'{title}' holds no polygon: its layer is empty; export the polygon again.")
-    declared = crs or _known_crs(meta.get("crs"))
-    if declared is None:
-        raise MissingCRSError(_missing_crs(geometries, title))
-    return _merged(reproject(geometries, declared), title, notes, _crs_title(declared))
-
-
-def _choose_layer(layers: Any, title: str, wanted: str | None) -> tuple[str, list[str]]:
-    """The layer to read from rows of (name, geometry type), and a note when there was a choice."""
-    names = [str(name) for name, _ in layers]
-    if wanted is not None and wanted not in names and len(names) > 1:
-        raise RegionError(f"'{title}' has no layer '{wanted[:60]}'; it has {', '.join(names[:10])}.")
-    if wanted in names:
-        return str(wanted), []
-    spatial = [str(name) for name, kind in layers if kind is not None]
-    polygons = [str(name) for name, kind in layers if kind is not None and "Polygon" in str(kind)]
-    usable = polygons or spatial
-    if not usable:
-        raise RegionError(f"'{title}' holds no layer with geometry; export the polygon again.")
-    others = [name for name in usable if name != usable[0]]
-    if not others:
-        return usable[0], []
-    listed = ", ".join(others[:5])
-    return usable[0], [f"The file has {len(usable)} layers; '{usable[0]}' was read, not {listed}."]
-
-
-def _known_crs(crs: Any) -> str | None:
-    """The CRS a file names, None for none and for GeoPackage's two placeholders of "undefined"."""
-    return None if not crs or "undefined" in str(crs).lower() else str(crs)
-
-
-def _crs_title(crs: str) -> str:
-    """A short name of a CRS that may be given as WKT."""
-    quoted = re.search(r'"([^"]{1,60})"', crs)
-    return crs if len(crs) <= 40 else quoted[1] if quoted else crs[:40]
-
-
-def _missing_crs(geometries: list[shapely.Geometry], title: str) -> str:
-    coordinates = shapely.get_coordinates(geometries)
-    west, south = np.nanmin(coordinates, axis=0)
-    east, north = np.nanmax(coordinates, axis=0)
-    degrees = west >= -180 and east <= 180 and south >= -90 and north <= 90
-    looks = (
-        "which look like degrees: state EPSG:4326 if they are WGS84"
-        if degrees
-        else "which are not degrees: state its CRS, for instance EPSG:3035 or EPSG:25830"
-    )
-    return (
-        f"'{title}' does not say which coordinate system it is in (a shapefile needs its .prj); "
-        f"its coordinates run from ({west:.6g}, {south:.6g}) to ({east:.6g}, {north:.6g}), {looks}."
-    )
+    found = read_layer(files, title, crs, layer)
+    moved = reproject([shape for shape in found.geometries if not shape.is_empty], found.crs)
+    return _merged(moved, title, found.notes, crs_title(found.crs))

@@ -118,13 +118,13 @@ def region_from_geojson(obj: Mapping[str, Any] | str, name: str = "Region", sour
 def region_from_features(obj: Any, name: str, source: str, crs: str | None = None) -> Region:
     """`region_from_geojson` for parsed JSON, with the CRS to use instead of the one it names."""
     try:
-        geometries, properties = _geometries_of(obj)
+        geometries, properties = geometries_of(obj)
     except RecursionError as error:
         raise RegionError(f"'{name}' {_NO_GEOJSON}: it is nested too deep; export it again.") from error
     if not geometries:
         raise RegionError(f"'{name}' {_NO_GEOJSON}: it has no features; draw or export the polygon again.")
     notes: list[str] = []
-    declared = crs or _crs_of(obj)
+    declared = crs or crs_of(obj)
     if declared:
         geometries = reproject(geometries, declared)
     if len(geometries) > 1:
@@ -184,7 +184,7 @@ def _refuse_degrees_as_metres(source: Any, geometries: list[shapely.Geometry]) -
         )
 
 
-def _crs_of(obj: Any) -> str | None:
+def crs_of(obj: Any) -> str | None:
     """Name in the legacy "crs" member of GeoJSON 2008, None where there is none."""
     crs = obj.get("crs") if isinstance(obj, Mapping) else None
     properties = crs.get("properties") if isinstance(crs, Mapping) else None
@@ -194,7 +194,7 @@ def _crs_of(obj: Any) -> str | None:
     return declared
 
 
-def _geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]:
+def geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]:
     """Geometries of a GeoJSON object and the properties of its first feature."""
     if not isinstance(obj, Mapping):
         thing = "An empty entry" if obj is None else f"A {type(obj).__name__}"
@@ -209,14 +209,14 @@ def _geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]
         found: list[shapely.Geometry] = []
         properties: Mapping[str, Any] = {}
         for feature in features:
-            geometries, own = _geometries_of(feature)
+            geometries, own = geometries_of(feature)
             properties = properties or own
             found += geometries
         return found, properties
     if kind == "Feature":
         about = obj.get("properties")
         geometry = obj.get("geometry")
-        found = _geometries_of(geometry)[0] if geometry is not None else []
+        found = geometries_of(geometry)[0] if geometry is not None else []
         return found, about if isinstance(about, Mapping) else {}
     if kind == "Topology":
         raise RegionError("The file is TopoJSON, which is not read here; export it as GeoJSON.")
