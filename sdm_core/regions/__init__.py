@@ -4,6 +4,7 @@ geometry, dateline   any polygon to a valid one in WGS84, with a note for every 
 region               `Region` and the ways to make one without a file
 reading, gdal, kml, archives   uploaded files: GeoJSON, GPKG, KML, zipped shapefile; unsafe ones refused
 outlines             named polygons of a file, to compare a region with
+several              each feature of a file as a region
 cells                H3 cells as uint64 arrays (latitude-first order is known here only)
 areas                areas of cells on the ellipsoid
 fill, overlap        cells inside a polygon; how much of each lies inside
@@ -62,6 +63,7 @@ from sdm_core.regions.selection import (
     polygon_cells,
     select_cells,
 )
+from sdm_core.regions.several import SeveralRegions, read_regions
 from sdm_core.regions.sphere import EARTH_RADIUS_KM, unit_vectors
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "Place",
     "Region",
     "Selection",
+    "SeveralRegions",
     "basemap_countries",
     "basemap_land",
     "cell_area_km2",
@@ -102,6 +105,7 @@ __all__ = [
     "polygon_shares",
     "read_outlines",
     "read_region",
+    "read_regions",
     "region_from_cells",
     "region_from_geojson",
     "region_from_geometry",
