@@ -22,17 +22,33 @@ RAMPS: Mapping[str, str] = {
     "information": "plasma",
     "threatened_share": "inferno",
     "invasive_share": "inferno",
+    "endemic": "viridis",
+    "protected": "viridis",
+    "invasive": "viridis",
+    "spread": "magma",
+    "mess": "PuOr",
 }
 #: Layers drawn from 0 to a round end, at this quantile: what lies far beyond takes the colour of the end.
 _FROM_ZERO: Mapping[str, float] = {
     "effort": 0.98,
     "information": 1.0,
     "dissimilarity": 0.98,
+    "spread": 0.98,
     "endemic": 1.0,
+    "protected": 1.0,
+    "invasive": 0.98,
     "weighted_endemism": 0.98,
     "invasive_share": 0.98,
     "threatened_share": 1.0,
+    "unassessed_share": 1.0,
 }
+#: Shares, of which none is above 1.
+_SHARES = ("invasive_share", "threatened_share", "unassessed_share")
+#: Layers of which 0 is the middle of a ramp of two colours: quantile of the distance from 0 at its ends.
+_AROUND_ZERO: Mapping[str, float] = {"mess": 0.98}
+#: Ending of the name of a layer that says how wide the interval of another one is.
+WIDTH_SUFFIX = "_width"
+_WIDTH_RAMP, _WIDTH_QUANTILE = "magma", 0.98
 #: Ramp of a quantity that has none of its own.
 OTHER_RAMP = "cividis"
 #: Ramps a reader may ask for instead.
@@ -40,18 +56,57 @@ RAMP_CHOICES: tuple[str, ...] = ("viridis", "cividis", "magma", "inferno", "plas
 
 
 @dataclass(frozen=True)
+class Categories:
+    """What whole numbers stand for, and their colours.
+
+    names: of each number from 0. places: which colour each number has; several may share one. labels and
+    colours (RGB): of each place.
+    """
+
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    labels: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def places_of(self, values: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Place of each value, −1 where it is not known, int64, same shape."""
+        table = np.array([*self.places, -1], dtype=np.int64)
+        known = np.isfinite(values) & (values >= 0) & (values < len(self.places))
+        return np.asarray(table[np.where(known, np.nan_to_num(values), len(self.places)).astype(np.int64)])
+
+    def text(self, value: float) -> str:
+        """What a value stands for, in words: with its own name where others share its label; "–" if none."""
+        place = int(self.places_of(np.array([value]))[0])
+        if place < 0:
+            return "–"
+        name, label = self.names[int(value)], self.labels[place]
+        return label if name == label else f"{label} ({name})"
+
+
+@dataclass(frozen=True)
 class Scale:
-    """How values become colours: the ends of the ramp, and the value below which a cell is pale."""
+    """How values become colours: the ends of the ramp, and the value below which a cell is pale.
+
+    categories: given where values stand for something and there is no ramp.
+    """
 
     layer: str
     low: float
     high: float
     cutoff: float
+    categories: Categories | None = None
 
 
 def ramp_of(quantity: str) -> str:
     """Name of the ramp of a quantity."""
-    return RAMPS.get(quantity, OTHER_RAMP)
+    return RAMPS.get(quantity, _WIDTH_RAMP if quantity.endswith(WIDTH_SUFFIX) else OTHER_RAMP)
+
+
+def ends_early(quantity: str) -> bool:
+    """Whether the scale of a quantity may end below its largest values, which take the colour of the end."""
+    if quantity.endswith(WIDTH_SUFFIX):
+        return True
+    return _FROM_ZERO.get(quantity, 1.0) < 1.0 or quantity in _AROUND_ZERO
 
 
 @lru_cache(maxsize=16)
@@ -80,9 +135,13 @@ def scale_for(layer: str, values: NDArray[np.floating], cutoff: float, full_rang
         return Scale(layer, 0.0, 1.0 if full_range else min(1.0, nice_ceiling(top)), cutoff)
     if layer in ("richness", "sse_richness"):
         return Scale(layer, 0.0, nice_ceiling(top), cutoff)
-    if layer in _FROM_ZERO:
-        end = float(np.quantile(finite, _FROM_ZERO[layer])) if finite.size else 1.0
-        return Scale(layer, 0.0, nice_ceiling(end), cutoff)
+    if layer in _AROUND_ZERO:
+        end = float(np.quantile(np.abs(finite), _AROUND_ZERO[layer])) if finite.size else 1.0
+        return Scale(layer, -nice_ceiling(end), nice_ceiling(end), cutoff)
+    quantile = _WIDTH_QUANTILE if layer.endswith(WIDTH_SUFFIX) else _FROM_ZERO.get(layer)
+    if quantile is not None:
+        end = nice_ceiling(float(np.quantile(finite, quantile)) if finite.size else 1.0)
+        return Scale(layer, 0.0, min(1.0, end) if layer in _SHARES else end, cutoff)
     low, high = (float(np.quantile(finite, q)) for q in (0.01, 1.0)) if finite.size else (0.0, 1.0)
     step = 0.1 if layer == "shannon" else 0.005
     return Scale(layer, math.floor(low / step) * step, math.ceil(high / step) * step, cutoff)

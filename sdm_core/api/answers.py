@@ -38,6 +38,11 @@ class LayerEntry(BaseModel):
     name: str = Field(examples=["richness"])
     title: str
     unit: str
+    meaning: str = Field(description="What one value says, in one sentence.")
+    group: str = Field(description="diversity, concern or trust.")
+    categories: list[str] = Field(
+        description="What the whole numbers from 0 stand for; empty where values are amounts."
+    )
     tilejson: str
     legend: str
 

@@ -18,6 +18,7 @@ from sdm_core.statuses import ASSESSED, THREATENED, MatchedStatuses
 CONCERN_LAYERS: dict[str, tuple[str, str]] = {
     "endemic": ("expected species", "Σp of endemic species; NaN where the atlas does not know them"),
     "protected": ("expected species", "Σp of species of the Habitats Directive; NaN where not looked up"),
+    "invasive": ("expected species", "Σp of invasive species of Union concern; NaN where not looked up"),
     "invasive_share": ("1", "Σp of invasive species of Union concern ÷ Σp of all; NaN where not looked up"),
     "weighted_endemism": (
         "mean cells",
@@ -30,7 +31,19 @@ CONCERN_LAYERS: dict[str, tuple[str, str]] = {
         f"worst category of a species with p of at least {threat.POSSIBLE_FROM:g}, by the first Red List: "
         "1 LC, 2 NT, 3 VU, 4 EN, 5 CR; 0 where none is assessed",
     ),
+    "most_threatened_certain": (
+        "category",
+        f"worst category of a species with p of at least {threat.CERTAIN_FROM:g}, numbers as before; 0 where "
+        "no such species is assessed",
+    ),
 }
+#: Layers that a Red List is needed for.
+LAYERS_OF_LISTS: tuple[str, ...] = (
+    "threatened_share",
+    "unassessed_share",
+    "most_threatened",
+    "most_threatened_certain",
+)
 
 
 def concern_layers(
@@ -53,7 +66,7 @@ def concern_layers(
     mean_cell_km2 = total.area_km2 / whole.n_cells
     ranges = np.asarray(total.expected_area_km2, dtype=np.float64) / mean_cell_km2
     inverse = np.divide(1.0, ranges, out=np.zeros(ranges.shape), where=ranges > 0)
-    categories = _first_red_list(statuses)
+    categories = first_red_list(statuses)
     columns = [flags[name][0].astype(np.float64) for name in ("endemic", "protected", "invasive")]
     columns += [inverse, np.ones(store.n_species)]
     if categories is not None:
@@ -62,31 +75,34 @@ def concern_layers(
             for names in (THREATENED, ASSESSED, (*ASSESSED, *threat.GONE))
         ]
     sums = np.empty((len(wanted), len(columns)))
-    worst = np.zeros(len(wanted))
+    worst = {"most_threatened": threat.POSSIBLE_FROM, "most_threatened_certain": threat.CERTAIN_FROM}
+    ranks = {name: np.zeros(len(wanted)) for name in worst}
     weights, start = np.column_stack(columns), 0
     for part in row_parts(wanted):
         p = decode(np.asarray(store.codes[part])).astype(np.float64)
         stop = start + len(p)
         sums[start:stop] = p @ weights
         if categories is not None:
-            for place, name in enumerate(ASSESSED, start=1):
-                possible = p[:, categories == name] >= threat.POSSIBLE_FROM
-                worst[start:stop][possible.any(axis=1)] = place
+            for place, category in enumerate(ASSESSED, start=1):
+                best = p[:, categories == category].max(axis=1, initial=0.0)
+                for name, least in worst.items():
+                    ranks[name][start:stop][best >= least] = place
         start = stop
     found = {
         "endemic": _where_known(sums[:, 0], flags["endemic"][1]),
         "protected": _where_known(sums[:, 1], flags["protected"][1]),
+        "invasive": _where_known(sums[:, 2], flags["invasive"][1]),
         "invasive_share": _where_known(_ratio(sums[:, 2], sums[:, 4]), flags["invasive"][1]),
         "weighted_endemism": sums[:, 3],
     }
     if categories is not None:
         found["threatened_share"] = _ratio(sums[:, 5], sums[:, 6])
         found["unassessed_share"] = 1.0 - _ratio(sums[:, 7], sums[:, 4])
-        found["most_threatened"] = worst
+        found |= ranks
     return {name: values.astype(np.float32) for name, values in found.items()}
 
 
-def _first_red_list(statuses: Sequence[MatchedStatuses]) -> NDArray[np.object_] | None:
+def first_red_list(statuses: Sequence[MatchedStatuses]) -> NDArray[np.object_] | None:
     """Official categories (n_species,) of the first list that has any from LC to CR."""
     for matched in statuses:
         for listed, region in matched.file.lists:

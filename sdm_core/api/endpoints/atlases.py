@@ -64,6 +64,9 @@ def router(context: ApiContext) -> APIRouter:
                     "name": layer.name,
                     "title": layer.title,
                     "unit": layer.unit,
+                    "meaning": layer.meaning,
+                    "group": layer.group,
+                    "categories": list(layer.categories.names) if layer.categories else [],
                     "tilejson": f"{here}/tiles/{layer.name}.json",
                     "legend": f"{here}/legends/{layer.name}.json",
                 }

@@ -20,7 +20,7 @@ from sdm_core.api.tiles.layers import Theme, paint_of
 from sdm_core.registry import Atlas
 
 #: Raised when the same address would show other pixels, so that browsers ask again.
-_DRAWING = 1
+_DRAWING = 2
 #: Beyond the zoom at which a pixel is as wide as a cell, so many more are worth fetching.
 _USEFUL_ZOOMS = 6
 
@@ -149,7 +149,7 @@ def router(context: ApiContext) -> APIRouter:
         content = {
             "tilejson": "3.0.0",
             "name": layer.title,
-            "description": f"{layer.title}: {layer.unit}. {atlas.title}.",
+            "description": f"{layer.title}: {layer.unit}. {layer.meaning} {atlas.title}.".replace("  ", " "),
             "version": "1.0.0",
             "attribution": str(atlas.card.get("attribution") or atlas.title),
             "scheme": "xyz",

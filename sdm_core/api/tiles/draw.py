@@ -20,7 +20,9 @@ from sdm_core.api.tiles.grid import (
 from sdm_core.api.tiles.images import palette_png
 from sdm_core.api.tiles.layers import NO_CELL, UNDEFINED, Layer, Paint, palette_of
 from sdm_core.colours import Scale
+from sdm_core.indicators.map_layers import most_common
 from sdm_core.prediction import APPLICABILITY_LAYER, PredictionStore
+from sdm_core.prediction.derive import parent_starts
 
 #: Pixels along the edge of a tile.
 TILE_PIXELS = 256
@@ -35,8 +37,9 @@ Bounds = tuple[float, float, float, float]
 class TileArtist:
     """Draws tiles of any atlas; what does not depend on the layer is worked out once per tile and kept.
 
-    Zoomed out, a tile shows area-weighted means of parent cells about as wide as a pixel; from the zoom on
-    where the cells of the atlas are wider than a pixel it shows every cell.
+    Zoomed out, a tile shows area-weighted means of parent cells about as wide as a pixel, or the category of
+    most of their area; from the zoom on where the cells of the atlas are wider than a pixel it shows every
+    cell.
     """
 
     def __init__(self, max_bytes: int):
@@ -120,10 +123,16 @@ class TileArtist:
         """One value per cell of `_cells`: means weighted by area where those are parents."""
         if resolution == store.resolution:
             return layer.values(store)
+
+        def find() -> NDArray[np.float32]:
+            fine = layer.values(store)
+            if layer.categories is None:
+                return store.aggregate(fine, resolution)[1].astype(np.float32)
+            starts = parent_starts(np.asarray(store.cells), store.resolution, resolution)[:-1]
+            return most_common(fine, np.asarray(store.area_ha), starts, layer.categories).astype(np.float32)
+
         values: NDArray[np.float32] = self.cache.get(
-            ("values", store.version, layer.name, resolution),
-            lambda: store.aggregate(layer.values(store), resolution)[1].astype(np.float32),
-            lambda made: made.nbytes,
+            ("values", store.version, layer.name, resolution), find, lambda made: made.nbytes
         )
         return values
 

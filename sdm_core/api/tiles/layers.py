@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core.colours import RAMP_CHOICES, Scale, ramp_colours, ramp_of, scale_for
+from sdm_core.colours import RAMP_CHOICES, Categories, Scale, ramp_colours, ramp_of, scale_for
 from sdm_core.errors import RuleError, UnknownSpeciesError
+from sdm_core.indicators.map_layers import map_categories, map_layer, map_layer_names, map_values
 from sdm_core.prediction import PredictionStore, decode
 
 Theme = Literal["light", "dark"]
@@ -27,30 +28,27 @@ INKS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "light": ((0, 0, 0, 0), (222, 226, 221, 130), (222, 226, 221, 255), (190, 190, 186, 255)),
     "dark": ((0, 0, 0, 0), (62, 71, 72, 130), (62, 71, 72, 255), (98, 104, 104, 255)),
 }
-_TEXTS = {
-    "richness": ("Expected richness", "species expected per cell"),
-    "sse_richness": ("Richness by the SSE rule", "species in the set of a cell"),
-    "shannon": ("Shannon", "Shannon index H′ (nats)"),
-    "simpson": ("Simpson", "Gini–Simpson index 1 − D"),
-    "applicability": ("Area of applicability", "1 inside, 0 outside what the model has learned from"),
-    "dissimilarity": ("Dissimilarity index", "distance to the nearest training site, in mean distances"),
-    "mess": ("MESS", "lowest similarity of any predictor, %; below 0 outside its range"),
-    "spread": ("Spread of the ensemble", "standard deviation as a share of expected richness"),
-    "effort": ("Sampling effort", "records per 100 km² around the cell"),
-    "information": ("Where to look next", "expected information of a visit, 0 to 100"),
-}
+#: What stands in the place of a ramp where colours stand for categories.
+CATEGORY_RAMP = "categories"
 _SPECIES_UNIT = "probability of presence"
 _SPECIES_LAYER = re.compile(r"species/(\d{1,9})")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing to draw: `name` is `species/<id>` or a layer of the atlas."""
+    """One thing to draw: `name` is `species/<id>` or a layer of the atlas.
+
+    categories: what whole numbers stand for, where they are no amounts. meaning: one sentence with the
+    formula. group: diversity, concern or trust.
+    """
 
     name: str
     title: str
     unit: str
     species_id: int | None = None
+    categories: Categories | None = None
+    meaning: str = ""
+    group: str = ""
 
     @property
     def quantity(self) -> str:
@@ -60,19 +58,26 @@ class Layer:
     def values(self, store: PredictionStore) -> NDArray[np.floating]:
         """One value per cell of the atlas (n_cells,)."""
         if self.species_id is None:
-            return np.asarray(store.layer(self.name), dtype=np.float32)
+            return map_values(store, self.name)
         return decode(store.species_map(self.species_id), np.float32)
 
     def default_scale(self, store: PredictionStore) -> Scale:
         """The scale where none is asked for: 0 to 1 for species, round ends of the atlas' values else."""
         if self.species_id is not None:
             return Scale("species", 0.0, 1.0, 0.0)
-        return scale_for(self.name, np.asarray(store.layer(self.name), dtype=np.float64), 0.0, True)
+        if self.categories is not None:
+            return Scale(self.name, 0.0, float(len(self.categories.labels) - 1), 0.0, self.categories)
+        return scale_for(self.name, self.values(store).astype(np.float64), 0.0, True)
 
 
 def layers_of(store: PredictionStore) -> list[Layer]:
     """The layers of an atlas that are not species."""
-    return [Layer(name, *_TEXTS.get(name, (name, name))) for name in store.layer_names]
+    return [_layer(store, name) for name in map_layer_names(store)]
+
+
+def _layer(store: PredictionStore, name: str) -> Layer:
+    text = map_layer(name)
+    return Layer(name, text.title, text.legend, None, map_categories(store, name), text.meaning, text.group)
 
 
 def layer_of(store: PredictionStore, name: str) -> Layer:
@@ -92,10 +97,10 @@ def layer_of(store: PredictionStore, name: str) -> Layer:
             )
         title = str(store.species["species"].iloc[species_id])
         return Layer(name, title, _SPECIES_UNIT, species_id)
-    for layer in layers_of(store):
-        if layer.name == name:
-            return layer
-    known = ", ".join(store.layer_names)
+    names = map_layer_names(store)
+    if name in names:
+        return _layer(store, name)
+    known = ", ".join(names)
     raise RuleError(f"The atlas {store.name} has no layer {name[:40]!r}; there are species/<id>, {known}.")
 
 
@@ -111,6 +116,9 @@ class Paint:
     def inks_of_values(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Palette place of each value, uint8, same shape; NaN is `UNDEFINED`."""
         scale = self.scale
+        if scale.categories is not None:
+            places = scale.categories.places_of(values)
+            return np.where(places < 0, UNDEFINED, places + _FIRST_COLOUR).astype(np.uint8)
         position = (np.asarray(values, dtype=np.float64) - scale.low) * (
             _LAST_COLOUR / (scale.high - scale.low)
         )
@@ -129,14 +137,19 @@ class Paint:
 
     def palette(self) -> NDArray[np.uint8]:
         """RGBA of every palette place, uint8 (256, 4)."""
-        return palette_of(self.ramp, self.theme)
+        palette = palette_of(self.ramp, self.theme)
+        if self.scale.categories is not None:
+            colours = self.scale.categories.colours
+            palette[_FIRST_COLOUR : _FIRST_COLOUR + len(colours), :3] = colours
+        return palette
 
 
 def palette_of(ramp: str, theme: Theme = "light") -> NDArray[np.uint8]:
     """RGBA of every palette place for a ramp in a theme, uint8 (256, 4)."""
     palette = np.full((256, 4), 255, dtype=np.uint8)
     palette[:_FIRST_COLOUR] = INKS[theme]
-    palette[_FIRST_COLOUR:, :3] = ramp_colours(ramp, _N_COLOURS)
+    if ramp != CATEGORY_RAMP:
+        palette[_FIRST_COLOUR:, :3] = ramp_colours(ramp, _N_COLOURS)
     return palette
 
 
@@ -152,9 +165,13 @@ def paint_of(
 ) -> Paint:
     """The paint asked for, with the layer's own ramp and scale where nothing is.
 
+    Categories have their own colours, whatever is asked for.
+
     Raises:
         RuleError: an unknown ramp, a number that is not finite, or ends in the wrong order.
     """
+    if layer.categories is not None:
+        return Paint(CATEGORY_RAMP, default, theme, mask)
     if ramp is not None and ramp not in RAMP_CHOICES:
         raise RuleError(f"The colour map is {ramp[:40]!r}, expected one of {', '.join(RAMP_CHOICES)}.")
     scale = replace(
