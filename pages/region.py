@@ -7,10 +7,12 @@ import streamlit as st
 from pages.ui import (
     frame,
     region_choose,
+    region_details,
     region_finer,
     region_read,
     region_records,
     region_rules,
+    region_species,
     region_standing,
     region_statuses,
     region_take,
@@ -34,8 +36,8 @@ with frame.friendly_errors():
         region_read.cards(atlas, reading)
         region_standing.line(atlas, region, reading)
         observed = region_records.step(atlas, region, reading)
-        region_read.map_and_table(atlas, region, reading, observed)
+        region_species.map_and_table(atlas, region, reading, observed)
         region_statuses.section(atlas, reading)
-        region_read.details(atlas, reading)
+        region_details.details(reading)
         region_rules.side_by_side(atlas, region, reading)
         region_take.take_away(atlas, region, reading, PAGE_FIELDS)

@@ -234,7 +234,7 @@ def _cards(observed: ObservedRegion) -> None:
 def with_observed(table: pd.DataFrame, observed: ObservedRegion) -> pd.DataFrame:
     """The species table of the page with what was observed, and the observed species the atlas lacks below.
 
-    table: from `region_read.shown_species`. Adds `status`, `own_records`, `last_year`.
+    table: from `region_species.shown_species`. Adds `status`, `own_records`, `last_year`.
     """
     from sdm_core import observed as room
 

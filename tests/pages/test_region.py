@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from pages.ui import region_choose, region_read, region_take
+from pages.ui import region_choose, region_species, region_take
 from pages.ui.region_standing import sentences
 from sdm_core import indicators, regions
 from tests.make_store import EAST, NORTH, SOUTH, WEST
@@ -214,15 +214,15 @@ def test_a_drawn_area_and_its_link_hold_the_same_cells(simulated_atlas):
 
 
 def test_the_table_filters_by_name_genus_family_and_flag(simulated_atlas):
-    table = region_read.shown_species(engine_summary(simulated_atlas).species_table)
-    assert set(region_read.filtered(table, "pine", ())["species"]) == {
+    table = region_species.shown_species(engine_summary(simulated_atlas).species_table)
+    assert set(region_species.filtered(table, "pine", ())["species"]) == {
         "Pinus nigra",
         "Pinus sylvestris",
         "Pinus uncinata",
     }
-    assert set(region_read.filtered(table, "fagaceae", ())["family"]) == {"Fagaceae"}
-    assert "Ailanthus altissima" in set(region_read.filtered(table, "", ("invasive",))["species"])
-    protected = region_read.filtered(table, "", ("protected",))
+    assert set(region_species.filtered(table, "fagaceae", ())["family"]) == {"Fagaceae"}
+    assert "Ailanthus altissima" in set(region_species.filtered(table, "", ("invasive",))["species"])
+    protected = region_species.filtered(table, "", ("protected",))
     assert protected["flags"].str.contains("Habitats Directive").all()
     assert (protected["flag_source"] == "simulated, 2026-01-01").all()
 
