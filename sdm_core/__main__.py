@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "cross-validate a configuration on spatial blocks, baselines beside it",
     "atlas": "build a whole atlas: model, predictions for every cell, model card",
     "tile": "predict a trained model for every cell of a study area",
+    "coverage": "work out what held-out surveys say of an atlas: thresholds, limits, coverage",
     "trust": "work out how far each cell of an atlas is to be trusted",
     "predict": "predict calibrated probabilities at points",
     "report": "write the report of a region",

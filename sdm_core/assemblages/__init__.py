@@ -8,7 +8,8 @@ Every rule takes probabilities `(…, n_species)` and returns booleans of the sa
 - `sse`        as many species as expected, k = round(Σ p), the most probable first
 - `max_exp`    the set with the highest expected F1, Jaccard, TSS or accuracy
 - `conformal_set`, `conformal_certain_set`  species that cannot be excluded, and those that cannot be missed
-  (`calibrate_conformal`; `conformal_coverage` measures what they keep of it)
+  (`calibrate_conformal`; `conformal_coverage` measures what they keep of it; `calibrate_certain` says from
+  which probability most species called present were recorded)
 
 The same for all: NaN (no prediction) and probability 0 are never in a set. Species tied at the cut of
 `top_k`, `average_k`, `sse` and `max_exp` are all in it, so the order of species never decides and a set can
@@ -18,11 +19,13 @@ hold a few more than k; `ties="first"` keeps exactly k, the lower species index 
 from sdm_core.assemblages.conformal import (
     ConformalCalibration,
     ConformalCoverage,
+    calibrate_certain,
     calibrate_conformal,
     calibrate_richness,
     conformal_certain_set,
     conformal_coverage,
     conformal_set,
+    rarity_groups,
 )
 from sdm_core.assemblages.expected_scores import SCORES, best_levels, expected_score, max_exp
 from sdm_core.assemblages.richness_distribution import poisson_binomial, poisson_binomial_interval
@@ -38,6 +41,7 @@ __all__ = [
     "average_k",
     "average_k_threshold",
     "best_levels",
+    "calibrate_certain",
     "calibrate_conformal",
     "calibrate_richness",
     "conformal_certain_set",
@@ -47,6 +51,7 @@ __all__ = [
     "max_exp",
     "poisson_binomial",
     "poisson_binomial_interval",
+    "rarity_groups",
     "species_thresholds",
     "sse",
     "threshold",

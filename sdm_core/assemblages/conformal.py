@@ -102,10 +102,7 @@ def calibrate_conformal(
         RuleError: shapes that differ, NaN, values out of range, or no presence at all; an unknown kind.
     """
     p, is_present = checked_surveys(probability, presence)
-    if not 0 < error_rate < 1:
-        raise RuleError(
-            f"The error rate is {error_rate:g}, expected a share above 0 and below 1 such as 0.1."
-        )
+    _check_error_rate(error_rate)
     if kind not in ("class_conditional", "marginal"):
         raise RuleError(f'The kind is "{kind}", expected "class_conditional" or "marginal".')
     n_surveys, n_species = p.shape
@@ -143,6 +140,22 @@ def calibrate_conformal(
             continue
         presence_limit[species], absence_limit[species] = found
     return ConformalCalibration(presence_limit, absence_limit, ~own, error_rate, kind)
+
+
+def rarity_groups(presence: ArrayLike, minimum_presences: int = MINIMUM_PRESENCES) -> NDArray[np.int64]:
+    """Groups for `calibrate_conformal` in which rare species share limits with species about as rare.
+
+    Args:
+        presence: (n_surveys, n_species) observed 0 or 1.
+        minimum_presences: as for `calibrate_conformal`.
+
+    Returns:
+        (n_species): for species with too few presences the whole part of the binary logarithm of their
+        number (0 for none), −1 for the others.
+    """
+    n_present = np.count_nonzero(np.asarray(presence), axis=0)
+    doublings = np.log2(np.maximum(n_present, 1)).astype(np.int64)
+    return np.where(n_present < minimum_presences, doublings, -1)
 
 
 def _labels(labels: ArrayLike | None, n: int, name: str, each: str) -> NDArray[np.int64]:
@@ -248,14 +261,45 @@ def calibrate_richness(
         RuleError: as for `calibrate_conformal`.
     """
     p, seen = checked_surveys(probability, presence)
-    if not 0 < error_rate < 1:
-        raise RuleError(
-            f"The error rate is {error_rate:g}, expected a share above 0 and below 1 such as 0.1."
-        )
+    _check_error_rate(error_rate)
     residual = np.abs(seen.sum(axis=1) - p.sum(axis=1))
     return _limit(
         residual, error_rate, None if blocks is None else _labels(blocks, len(p), "blocks", "survey")
     )
+
+
+def calibrate_certain(probability: ArrayLike, presence: ArrayLike, error_rate: float = 0.1) -> float:
+    """Lowest probability from which species called present are right: at most `error_rate` of them absent.
+
+    Limits for absences promise something about absences, and there are so many of those that most species
+    beyond the limits may still be absent. This looks at the species that are called present instead: of all
+    pairs of survey and species with a probability of at least t, the share without a presence, (absences
+    + 1) / (pairs + 1), is at most the error rate; t is the lowest probability of which that is true, infinite
+    where it is true of none. Pairs of all species are taken together, as their probabilities are calibrated.
+    (Control of the share of false discoveries, on held-out surveys; the formula is ours.)
+
+    Args:
+        probability: (n_surveys, n_species) calibrated, in 0…1, from a model that has not seen these surveys.
+        presence: (n_surveys, n_species) observed 0 or 1.
+        error_rate: above 0 and below 1.
+
+    Raises:
+        RuleError: as for `calibrate_conformal`.
+    """
+    p, seen = checked_surveys(probability, presence)
+    _check_error_rate(error_rate)
+    order = np.argsort(-p, axis=None, kind="stable")
+    falling, absent = p.ravel()[order], np.cumsum(~seen.ravel()[order])
+    last = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))  # equal probabilities go together
+    right = (absent[last] + 1) / (last + 2) <= error_rate
+    return float(falling[last[right][-1]]) if right.any() else float("inf")
+
+
+def _check_error_rate(error_rate: float) -> None:
+    if not 0 < error_rate < 1:
+        raise RuleError(
+            f"The error rate is {error_rate:g}, expected a share above 0 and below 1 such as 0.1."
+        )
 
 
 def _matching(probability: ArrayLike, calibration: ConformalCalibration) -> Floats:

@@ -13,6 +13,7 @@ from sdm_core.writing import write_whole
 
 CARD_JSON = "model_card.json"
 CARD_MARKDOWN = "MODEL_CARD.md"
+_COVERAGE, _AFTER_COVERAGE = "## Coverage", "## Limits"
 #: Keys without which a card does not say enough to trust an atlas.
 REQUIRED_KEYS = (
     "name", "title", "summary", "data", "covariates", "model", "validation", "calibration", "limits",
@@ -93,11 +94,70 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     lines += ["", "## Model", "", str(card["model"]), ""]
     lines += _validation(card["validation"])
     lines += _calibration(card["calibration"])
-    if card.get("coverage"):
-        lines += ["## Coverage", "", *(f"- {said}" for said in card["coverage"]["sentences"]), ""]
-    lines += ["## Limits", "", *(f"- {limit}" for limit in card["limits"]), ""]
+    lines += _coverage(card.get("coverage") or {})
+    lines += [_AFTER_COVERAGE, "", *(f"- {limit}" for limit in card["limits"]), ""]
     lines += ["## Made by", "", "```", str(card["command"]), "```", ""]
     return "\n".join(lines)
+
+
+def add_coverage(folder: Path, coverage: Mapping[str, Any] | None) -> None:
+    """Put the coverage section into the card of an atlas folder, in place of an earlier one.
+
+    All else on the card stays as it was written, whatever version of the code wrote it; without coverage the
+    section goes. A folder without `MODEL_CARD.md` gets none.
+    Raises `ConfigurationError` where the card cannot be read, `NotWritableError`.
+    """
+    path = folder / CARD_JSON
+    try:
+        card = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as a model card ({error}); copy it again."
+        ) from error
+    card.pop("coverage", None)
+    found = {"coverage": dict(coverage)} if coverage else {}
+    after = list(card).index("calibration") + 1 if "calibration" in card else len(card)
+    entries = list(card.items())
+    written = dict([*entries[:after], *found.items(), *entries[after:]])
+    text = json.dumps(written, indent=2, ensure_ascii=False, default=str) + "\n"
+    write_whole(path, text)
+    page = folder / CARD_MARKDOWN
+    if not page.is_file():
+        return
+    lines = page.read_text(encoding="utf-8").split("\n")
+    end = lines.index(_AFTER_COVERAGE) if _AFTER_COVERAGE in lines else len(lines)
+    start = lines.index(_COVERAGE) if _COVERAGE in lines else end
+    lines[start:end] = _coverage(coverage or {})
+    write_whole(page, "\n".join(lines))
+
+
+def _coverage(coverage: Mapping[str, Any]) -> list[str]:
+    """What intervals and conformal sets kept of their promise: a table, and sentences; nothing for none."""
+    if not coverage:
+        return []
+    shown = [
+        {
+            "what": row["what"],
+            **{name: _percent(row.get(name)) for name in ("promised", "kept", "mean_of_blocks")},
+            "blocks": row.get("blocks", ""),
+            "sites": f"{row['sites']:,}",
+        }
+        for row in coverage.get("table", ())
+    ]
+    lines = [_COVERAGE, ""]
+    if shown:
+        lines += [
+            f"Shares of what was promised and kept on sites held out ({coverage['split']}), each fold judged "
+            "by limits of the others; the mean of blocks weighs every held-out block alike, however many "
+            "sites it has.",
+            "",
+            *_table(shown, tuple(shown[0])),
+        ]
+    return [*lines, *(f"- {said}" for said in coverage["sentences"]), ""]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100.0 * share:.1f} %"
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:

@@ -19,12 +19,14 @@ from sdm_core.models import load_model
 from sdm_core.pipeline.cards import compose_card, path_as_named
 from sdm_core.pipeline.cell_inputs import CellInputs
 from sdm_core.pipeline.configuration import AtlasConfig
-from sdm_core.pipeline.coverage import coverage_on_held_out
+from sdm_core.pipeline.held_out import of_training_data
 from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import Prepared, data_path
 from sdm_core.pipeline.trust import write_trust
 from sdm_core.prediction import observation_densities, write_atlas
+from sdm_core.prediction.files import HELD_OUT_FILE
 from sdm_core.prediction.tiling import tiles_of_area
+from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +77,8 @@ def build_atlas_from(
     """Fill an atlas folder from a checkpoint and the tables of an evaluation.
 
     held_out: logits (n_sites, n_species) of held-out blocks; the species table ships AUC and average
-    precision of every species from them. With the `split` that held them out, the card says what intervals
-    and conformal sets keep of their promise there.
+    precision of every species from them. With the `split` that held them out, `held_out.parquet` keeps what
+    these surveys say of every species, and the card what intervals and conformal sets keep of their promise.
     """
     config = prepared.config
     checkpoint = load_model(checkpoint_folder, prepared.species, prepared.features.names)
@@ -90,14 +92,11 @@ def build_atlas_from(
     )
     scores = ranking_scores(prepared.presence, held_out)
     species = species.assign(auc=scores.auc.round(4), average_precision=scores.average_precision.round(4))
-    settings = config.evaluation
-    coverage = split and coverage_on_held_out(
-        held_out, prepared.presence, split, settings.shrinkage, settings.calibration
-    )
+    surveys = None if split is None else of_training_data(prepared, held_out, split)
     observed, observed_species = observation_densities(prepared.occurrences.table, prepared.species)
     card = {
         **compose_card(prepared, tables),
-        **({"coverage": coverage} if coverage else {}),
+        **({} if surveys is None else {"coverage": surveys.notes["coverage"]}),
         "n_cells": len(cells),
         "resolution": config.prediction.resolution,
         "command": f"python -m sdm_core atlas {path_as_named(config)}",
@@ -123,7 +122,10 @@ def build_atlas_from(
         shutil.copyfile(checkpoint_folder / name, folder / name)
     written = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
     write_card(folder, written)
-    write_trust(folder, prepared)  # and the manifest of all files
+    if surveys is not None:
+        write_whole(folder / HELD_OUT_FILE, surveys.to_bytes(prepared.species))
+    # and the manifest of all files
+    write_trust(folder, prepared, held_out=None if split is None else (held_out, split))
     return folder
 
 

@@ -30,7 +30,7 @@ from sdm_core.pipeline.model_folder import read_metadata
 from sdm_core.pipeline.predictor import REGION_FILE, ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import data_path, read_occurrences
 from sdm_core.prediction import CARD_FILE, TILES_FOLDER, TileStore, observation_densities
-from sdm_core.prediction.files import OBSERVED_FILE, OBSERVED_SPECIES_FILE, SPECIES_FILE
+from sdm_core.prediction.files import HELD_OUT_FILE, OBSERVED_FILE, OBSERVED_SPECIES_FILE, SPECIES_FILE
 from sdm_core.prediction.objects import ObjectFolder
 from sdm_core.prediction.tiling import predictor_of, run_tiling
 from sdm_core.prediction.write import write_side_files
@@ -51,8 +51,8 @@ class ModelSource:
     folder: Path
     #: Species table, where it is not that of the folder.
     species: pd.DataFrame | None = None
-    #: Files of record densities by name.
-    observed: Mapping[str, bytes] = field(default_factory=dict)
+    #: Files by name: record densities, and what held-out surveys say.
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def find_model(text: str, checkpoint: Path | None = None) -> ModelSource:
@@ -79,7 +79,8 @@ def find_model(text: str, checkpoint: Path | None = None) -> ModelSource:
             f"({', '.join(list_atlases()) or 'none is installed'}), the folder of a checkpoint, or a "
             "CONFIG.toml whose model is trained."
         )
-    found = {name: (folder / name).read_bytes() for name in _OBSERVED if (folder / name).is_file()}
+    known = (*_OBSERVED, HELD_OUT_FILE)
+    found = {name: (folder / name).read_bytes() for name in known if (folder / name).is_file()}
     return ModelSource(folder, None, found)
 
 
@@ -116,7 +117,7 @@ def write_beside(
         place.put(REFERENCE_FILE, (source.folder / REFERENCE_FILE).read_bytes())
     if predictor.spec.region is not None:
         place.put(REGION_FILE, predictor.spec.region)
-    for name, content in source.observed.items():
+    for name, content in source.beside.items():
         place.put(name, content)
         store.folder.put(name, content)
     place.put(SPECIES_FILE, store.grid.species_csv)
