@@ -67,5 +67,48 @@ def test_hotspots_are_the_cells_with_the_highest_values(simulated_atlas, tmp_pat
 
 def test_region_of_one_cell_has_no_structure(simulated_atlas):
     found = region_structure(simulated_atlas.store, [7], "sse", {})
-    assert found.multi_site is None and found.hotspots == ()
+    assert found.multi_site is None and found.hotspots == () and found.layers == {}
     assert found.to_dict()["multi_site"] is None
+    assert set(found.to_dict()["cells"]) == {"definition", "n_others"}
+
+
+def test_each_cell_has_its_mean_dissimilarity_from_the_others(simulated_atlas):
+    store, rows = simulated_atlas.store, np.arange(10, 40)
+    found = region_structure(store, rows, "sse", {})
+    pairs = diversity.all_pairs(presence_table(store, rows, "sse", {}))
+    apart = ~np.eye(30, dtype=bool)
+    for name, table in (
+        ("dissimilarity", pairs.total),
+        ("turnover", pairs.turnover),
+        ("nestedness", pairs.nestedness),
+    ):
+        expected = np.nanmean(np.where(apart, table, np.nan), axis=1)
+        np.testing.assert_allclose(found.layers[name], expected, atol=1e-12)
+    assert found.n_others == 30
+    said = found.to_dict()["cells"]
+    assert said["turnover"]["mean"] == pytest.approx(found.layers["turnover"].mean())
+    assert said["richness_hotspot"]["n_cells"] == found.layers["richness_hotspot"].sum()
+
+
+def test_large_region_compares_each_cell_with_a_sample(simulated_atlas, monkeypatch):
+    store = simulated_atlas.store
+    rows = np.arange(store.n_cells)
+    whole = region_structure(store, rows, "sse", {}).layers["dissimilarity"]
+    monkeypatch.setattr(structure, "N_OTHERS", 100)
+    sampled = region_structure(store, rows, "sse", {})
+    assert sampled.n_others == 100
+    empty = np.isnan(whole)  # cells without a species by the rule
+    assert 0 < empty.sum() < len(rows) and np.array_equal(np.isnan(sampled.layers["dissimilarity"]), empty)
+    difference = np.abs(sampled.layers["dissimilarity"] - whole)[~empty]
+    assert 0 < difference.max() < 0.1 and difference.mean() < 0.03
+
+
+def test_hotspots_are_a_twentieth_of_the_area_and_at_least_one_cell():
+    values, area = np.arange(40.0), np.ones(40)
+    assert np.flatnonzero(structure.hotspot_mask(values, area)).tolist() == [38, 39]
+    assert np.flatnonzero(structure.hotspot_mask(values[:5], area[:5])).tolist() == [4]
+    assert np.flatnonzero(structure.hotspot_mask([1.0, np.nan, 3.0], [1, 1, 1])).tolist() == [2]
+    area[39] = 9.0  # more than a twentieth alone, and still the one
+    assert np.flatnonzero(structure.hotspot_mask(values, area)).tolist() == [39]
+    assert not structure.hotspot_mask(np.ones(40), area).any()
+    assert not structure.hotspot_mask([np.nan, np.nan], [1, 1]).any()

@@ -5,13 +5,15 @@
 - two communities: Sørensen and Jaccard dissimilarity, each split into turnover and nestedness. The same
   functions give the abundance analogues (Bray–Curtis, Ružička) when they are handed weights;
 - a region (`n_cells, n_species`): alpha, gamma, its lower bound, Whittaker, additive and Jost beta, and
-  Baselga's multi-site dissimilarity; all pairs of a stated sample of cells by one matrix product; which cells
-  and species make its beta diversity (LCBD, SCBD); the same in coarser cells, weighted by area;
+  Baselga's multi-site dissimilarity; all pairs of a stated sample of cells by one matrix product; the mean
+  dissimilarity of each cell from others; which cells and species make its beta diversity (LCBD, SCBD); the
+  same in coarser cells, weighted by area;
 - observed records or plots (`observed_sample`): rarefaction and extrapolation by size and by coverage.
 
 Logarithms are natural. NaN out means "not defined here" (an empty community); NaN in is refused.
 """
 
+from sdm_core.diversity.cell_means import CellMeans, mean_dissimilarity
 from sdm_core.diversity.coarser import aggregate_cells
 from sdm_core.diversity.community import (
     expected_richness,
@@ -25,7 +27,11 @@ from sdm_core.diversity.community import (
     simpson,
     weighted_endemism,
 )
-from sdm_core.diversity.distinctiveness import BetaContributions, beta_contributions
+from sdm_core.diversity.distinctiveness import (
+    BetaContributions,
+    beta_contributions,
+    beta_contributions_in_parts,
+)
 from sdm_core.diversity.many_pairs import PairSample, PairTables, all_pairs, pair_sample
 from sdm_core.diversity.pairs import (
     jaccard,
@@ -62,6 +68,7 @@ from sdm_core.diversity.region import (
 
 __all__ = [
     "BetaContributions",
+    "CellMeans",
     "MultiSiteSample",
     "ObservedSample",
     "PairSample",
@@ -73,6 +80,7 @@ __all__ = [
     "alpha_jost",
     "beta_additive",
     "beta_contributions",
+    "beta_contributions_in_parts",
     "beta_jost",
     "beta_whittaker",
     "expected_richness",
@@ -84,6 +92,7 @@ __all__ = [
     "jaccard",
     "jaccard_nestedness",
     "jaccard_turnover",
+    "mean_dissimilarity",
     "multi_site_jaccard",
     "multi_site_jaccard_nestedness",
     "multi_site_jaccard_turnover",

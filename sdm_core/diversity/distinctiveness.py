@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,23 +49,42 @@ def beta_contributions(values: ArrayLike, transformation: Transformation = "hell
         RuleError: fewer than two cells, an empty cell, negative or NaN values, an unknown transformation.
     """
     table = region_table(values, "values")
+    chunks = list(row_chunks(*table.shape))
+    return beta_contributions_in_parts(lambda: (table[part] for part in chunks), transformation)
+
+
+def beta_contributions_in_parts(
+    parts: Callable[[], Iterable[ArrayLike]], transformation: Transformation = "hellinger"
+) -> BetaContributions:
+    """`beta_contributions` of a table that is never whole in memory.
+
+    Args:
+        parts: gives its rows from the first to the last, part by part, each (n, n_species); called twice.
+        transformation: as `beta_contributions`, which also says what is refused.
+    """
     if transformation not in ("hellinger", "chord", "none"):
         raise RuleError(f'The transformation is "{transformation}", expected "hellinger", "chord" or "none".')
-    n_cells, n_species = table.shape
+
+    def transformed() -> Iterator[Floats]:
+        for part in parts():
+            yield _transformed(checked_weights(np.asarray(part), "values"), transformation)
+
+    mean, n_cells = np.zeros(1), 0
+    for rows in transformed():
+        mean = mean + rows.sum(axis=0)
+        n_cells += len(rows)
     if n_cells < 2:
         raise RuleError("Contributions to beta diversity need two cells or more, found one.")
-    mean = np.zeros(n_species)
-    for part in row_chunks(n_cells, n_species):
-        mean += _transformed(checked_weights(table[part], "values"), transformation).sum(axis=0)
     mean /= n_cells
-    cells, species = np.empty(n_cells), np.zeros(n_species)
-    for part in row_chunks(n_cells, n_species):
-        squares = (_transformed(checked_weights(table[part], "values"), transformation) - mean) ** 2
-        cells[part] = squares.sum(axis=1)
+    of_cells, species = [], np.zeros(len(mean))
+    for rows in transformed():
+        squares = (rows - mean) ** 2
+        of_cells.append(squares.sum(axis=1))
         species += squares.sum(axis=0)
+    cells = np.concatenate(of_cells)
     whole = float(cells.sum())
     if whole <= 1e-12 * n_cells * max(float((mean**2).sum()), 1e-300):  # alike but for rounding
-        return BetaContributions(0.0, np.full(n_cells, np.nan), np.full(n_species, np.nan), transformation)
+        return BetaContributions(0.0, np.full(n_cells, np.nan), np.full(len(mean), np.nan), transformation)
     return BetaContributions(whole / (n_cells - 1), cells / whole, species / whole, transformation)
 
 

@@ -15,10 +15,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core import config
-from sdm_core.assemblages import best_levels
+from sdm_core.assemblages import CRITERIA, best_levels
 from sdm_core.errors import RuleError
 from sdm_core.indicators.texts import RULE_TEXTS, SCORE_TEXTS
 from sdm_core.prediction import NO_SPECIES_CUT, decode
+from sdm_core.prediction.held_out import HeldOutSurveys
 
 #: Rows counted at once: a count of up to 255 presences fits one byte.
 _ROWS_PER_COUNT = 255
@@ -29,8 +30,12 @@ _DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {
     "top_k": {"k": None},
     "average_k": {"k": None},
     "max_exp": {"score": "f1"},
+    "species_threshold": {"criterion": "tss"},
+    "conformal": {},
 }
 RULES: tuple[str, ...] = tuple(_DEFAULT_OPTIONS)
+#: Rules that take limits from held-out surveys, one per species, and are offered where an atlas has them.
+HELD_OUT_RULES: tuple[str, ...] = ("species_threshold", "conformal")
 
 
 class SumsLike(Protocol):
@@ -107,6 +112,8 @@ def rule_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
     t = complete.get("t")
     if t is not None and np.ndim(t) == 0 and not 0 < t <= 1:
         raise RuleError(f"The threshold is {t:g}, expected a probability above 0 and at most 1, such as 0.5.")
+    if complete.get("criterion", "tss") not in CRITERIA:
+        raise RuleError(f'The criterion is "{complete["criterion"]}", expected one of {", ".join(CRITERIA)}.')
     if "k" in complete:
         k = complete["k"]
         if k is None:
@@ -116,8 +123,30 @@ def rule_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
     return complete
 
 
-def rule_text(rule: str, options: dict[str, Any]) -> str:
-    """What the rule does, in words."""
+def held_out_of(store: StoreLike) -> HeldOutSurveys | None:
+    """What held-out surveys say of an atlas' predictions; None where nothing lies beside it."""
+    found: HeldOutSurveys | None = getattr(store, "held_out", None)
+    return found
+
+
+def rules_of(store: StoreLike) -> tuple[str, ...]:
+    """Rules that can be used with an atlas: those of `HELD_OUT_RULES` only where it has held-out surveys."""
+    return RULES if held_out_of(store) is not None else tuple(r for r in RULES if r not in HELD_OUT_RULES)
+
+
+def check_rule(store: StoreLike, rule: str) -> None:
+    """Raise `RuleError` where a rule needs held-out surveys and the atlas has none beside it."""
+    if rule in HELD_OUT_RULES and held_out_of(store) is None:
+        raise RuleError(
+            f'The rule "{rule}" needs surveys that the model has not seen, and the atlas {store.name} has no '
+            "held_out.parquet beside it; choose another rule, or make the file with `python -m sdm_core "
+            "coverage`."
+        )
+
+
+def rule_text(rule: str, options: dict[str, Any], store: StoreLike | None = None) -> str:
+    """What the rule does, in words; with the atlas, what its held-out surveys promise."""
+    held_out = None if store is None else held_out_of(store)
     shown = {
         name: "a threshold per species"
         if np.ndim(value)
@@ -125,10 +154,13 @@ def rule_text(rule: str, options: dict[str, Any]) -> str:
         if isinstance(value, float)
         else SCORE_TEXTS.get(value, value)
         if name == "score"
+        else CRITERIA.get(value, value)
+        if name == "criterion"
         else value
         for name, value in options.items()
     }
-    return RULE_TEXTS[rule].format(**shown)
+    promise = "" if held_out is None else f", which keep {1.0 - held_out.error_rate:.0%} of the presences"
+    return RULE_TEXTS[rule].format(**shown, promise=promise)
 
 
 def row_parts(rows: NDArray[np.int64], step: int = _ROWS_PER_CHUNK) -> Iterator[slice | NDArray[np.int64]]:
@@ -149,8 +181,11 @@ def cut_codes(
     `NO_SPECIES_CUT` means nothing is present. Code 0, probability 0, is never in a set.
 
     Raises:
-        RuleError: a threshold out of range or of another number of species, or an unknown score.
+        RuleError: a threshold out of range or of another number of species, an unknown score, or a rule that
+            needs held-out surveys where the atlas has none.
     """
+    if rule in HELD_OUT_RULES:
+        return _held_out_cuts(store, rule, options)
     if rule == "sse":
         return np.maximum(np.asarray(store.sse_cut)[rows], 1).astype(np.uint16)
     if rule == "threshold":
@@ -172,7 +207,7 @@ def set_counts(store: StoreLike, rows: NDArray[np.int64], rule: str, options: di
         options: complete options, from `rule_options`.
     """
     cuts = cut_codes(store, rows, rule, options)
-    per_species = rule == "threshold" and np.ndim(options["t"]) == 1
+    per_species = _per_species(rule, options)
     low = np.minimum(cuts, 255).astype(np.uint8)
     never = cuts == NO_SPECIES_CUT
     n_cells = np.zeros(store.n_species, dtype=np.int64)
@@ -192,6 +227,23 @@ def set_counts(store: StoreLike, rows: NDArray[np.int64], rule: str, options: di
     return SetCounts(n_cells, richness)
 
 
+def presence_parts(
+    store: StoreLike, rows: NDArray[np.int64], rule: str, options: dict[str, Any]
+) -> Iterator[tuple[slice, NDArray[np.bool_]]]:
+    """Places among the rows and their species sets (n, n_species) under a rule, part by part.
+
+    Args as `set_counts`.
+    """
+    cuts = cut_codes(store, rows, rule, options)
+    per_species = _per_species(rule, options)
+    start = 0
+    for part in row_parts(rows):
+        codes = np.asarray(store.codes[part])
+        places = slice(start, start + len(codes))
+        yield places, codes.astype(np.uint16) >= (cuts[None, :] if per_species else cuts[places, None])
+        start = places.stop
+
+
 def presence_table(
     store: StoreLike, rows: NDArray[np.int64], rule: str, options: dict[str, Any]
 ) -> NDArray[np.bool_]:
@@ -199,11 +251,35 @@ def presence_table(
 
     Args as `set_counts`.
     """
-    cuts = cut_codes(store, rows, rule, options)
-    per_species = rule == "threshold" and np.ndim(options["t"]) == 1
-    codes = np.concatenate([np.asarray(store.codes[part]) for part in row_parts(rows)])
-    limits = cuts[None, :] if per_species else cuts[:, None]
-    return codes.astype(np.uint16) >= limits
+    return np.concatenate([sets for _, sets in presence_parts(store, rows, rule, options)])
+
+
+def _per_species(rule: str, options: dict[str, Any]) -> bool:
+    """Whether a rule has one cut per species, not one per cell."""
+    return rule in HELD_OUT_RULES or (rule == "threshold" and np.ndim(options["t"]) == 1)
+
+
+def _held_out_cuts(store: StoreLike, rule: str, options: dict[str, Any]) -> NDArray[np.uint16]:
+    """Smallest code in the set of each species (n_species), by the limits of held-out surveys."""
+    check_rule(store, rule)
+    held_out = held_out_of(store)
+    assert held_out is not None
+    if rule == "conformal":
+        return possible_codes(held_out)
+    criterion = options["criterion"]
+    if criterion not in held_out.criteria:
+        raise RuleError(
+            f"The held-out surveys of the atlas {store.name} give no thresholds by {criterion!r}, only by "
+            f"{', '.join(held_out.criteria)}."
+        )
+    return _threshold_cuts(store, 0, held_out.thresholds(criterion))
+
+
+def possible_codes(held_out: HeldOutSurveys) -> NDArray[np.uint16]:
+    """Smallest code of each species (n_species) whose conformal set holds "present": 1 − p ≤ limit."""
+    nonconformity = 1.0 - decode(np.arange(256, dtype=np.uint8))
+    cuts = np.searchsorted(-nonconformity, -held_out.presence_limit, side="left")
+    return np.maximum(cuts, 1).astype(np.uint16)
 
 
 def _threshold_cuts(store: StoreLike, n_rows: int, t: Any) -> NDArray[np.uint16]:
