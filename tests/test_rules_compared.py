@@ -38,7 +38,7 @@ def test_sets_of_stored_codes_are_those_of_the_decoded_probabilities(store, chos
 def test_each_rule_gives_the_numbers_of_its_own_summary(store, chosen):
     found = compare_rules(store, chosen.rows, chosen.hectares, "threshold", t=0.3)
     assert [effect.chosen for effect in found.effects] == [True] + [False] * (len(found.effects) - 1)
-    assert {effect.rule for effect in found.effects} == set(indicators.RULES)
+    assert {effect.rule for effect in found.effects} == set(indicators.rules_of(store))
     for effect in found.effects:
         summary = indicators.summarise_region(
             store, chosen.rows, rule=effect.rule, hectares=chosen.hectares, **effect.options

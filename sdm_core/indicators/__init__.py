@@ -15,6 +15,7 @@ from sdm_core.indicators.benchmark import (
     standing_words,
 )
 from sdm_core.indicators.cell import CellSummary, summarise_cell, top_species
+from sdm_core.indicators.certainty import Certainty, certainty_of, count_interval
 from sdm_core.indicators.concern_layers import CONCERN_LAYERS, concern_layers
 from sdm_core.indicators.lists import THREAT_TEXTS, ListGroup, ListSummary, ThreatNumbers
 from sdm_core.indicators.observed_range import (
@@ -28,7 +29,17 @@ from sdm_core.indicators.observed_range import (
 )
 from sdm_core.indicators.range_size import RangeShares, range_shares, weighted_endemism
 from sdm_core.indicators.region import flag_members, records_nearby, summarise_region, with_statuses
-from sdm_core.indicators.sets import RULES, SetCounts, StoreLike, rule_options, rule_text, set_counts
+from sdm_core.indicators.sets import (
+    HELD_OUT_RULES,
+    RULES,
+    SetCounts,
+    StoreLike,
+    check_rule,
+    rule_options,
+    rule_text,
+    rules_of,
+    set_counts,
+)
 from sdm_core.indicators.structure import Structure, region_structure
 from sdm_core.indicators.summary import (
     SPECIES_COLUMNS,
@@ -60,6 +71,7 @@ __all__ = [
     "CRITERION_B_NOTE",
     "GONE",
     "GROUP_TEXTS",
+    "HELD_OUT_RULES",
     "INDICATOR_TEXTS",
     "NOTES",
     "POSSIBLE_FROM",
@@ -70,6 +82,7 @@ __all__ = [
     "THREAT_TEXTS",
     "Benchmarks",
     "CellSummary",
+    "Certainty",
     "Frame",
     "Indicator",
     "IndicatorText",
@@ -85,9 +98,12 @@ __all__ = [
     "Structure",
     "ThreatNumbers",
     "benchmark_region",
+    "certainty_of",
     "check_outlines",
+    "check_rule",
     "concern_layers",
     "convex_hull_km2",
+    "count_interval",
     "flag_members",
     "format_number",
     "most_threatened",
@@ -100,6 +116,7 @@ __all__ = [
     "region_structure",
     "rule_options",
     "rule_text",
+    "rules_of",
     "set_counts",
     "species_records",
     "standing_words",

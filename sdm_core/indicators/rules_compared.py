@@ -11,15 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core import config
 from sdm_core.errors import NoDataInRegionError
-from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
+from sdm_core.indicators.sets import (
+    SetCounts,
+    StoreLike,
+    held_out_of,
+    rule_options,
+    rule_text,
+    set_counts,
+)
 from sdm_core.indicators.summary import format_number
 
 #: Cells the rules are compared on; more are thinned to this number, evenly.
 COMPARED_CELLS = 2000
-#: Said beside every comparison: rules that are not in it, and why.
+#: Said beside the comparison of an atlas without held-out surveys: rules that are not in it, and why.
 NOT_COMPARED = (
     "Thresholds per species and conformal sets need surveys that the model has not seen; the atlas ships "
     "none, so they are not in the table."
+)
+#: Said beside the others: what the last rows are, as they answer another question.
+CONFORMAL_NOTE = (
+    "Thresholds per species and the conformal set come from surveys the model has not seen. The latter "
+    "holds every species that cannot be excluded, many more than are there: a list to search by, not an "
+    "estimate of richness."
 )
 
 
@@ -55,12 +68,14 @@ class RuleComparison:
         effects: one per rule, the chosen one first.
         expected: area-weighted mean of Σp over the cells, which no rule changes.
         n_cells: cells compared; n_region_cells: cells of the region.
+        with_held_out: whether rules that need held-out surveys are among them.
     """
 
     effects: tuple[RuleEffect, ...]
     expected: float
     n_cells: int
     n_region_cells: int
+    with_held_out: bool = False
 
     @property
     def note(self) -> str:
@@ -72,7 +87,7 @@ class RuleComparison:
             cells = "The one cell of the region."
         else:
             cells = f"All {compared} cells of the region."
-        return f"{cells} {NOT_COMPARED}"
+        return f"{cells} {CONFORMAL_NOTE if self.with_held_out else NOT_COMPARED}"
 
 
 def compare_rules(
@@ -84,9 +99,10 @@ def compare_rules(
 ) -> RuleComparison:
     """The effect of every rule on the species of a region's cells.
 
-    Each rule that needs no surveys takes part with its defaults: SSE, the fixed threshold, the K most
-    probable with K the mean of Σp over the cells, average-K with the mean over the atlas, and MaxExp for F1,
-    Jaccard and TSS (for accuracy it is the threshold of 1/2). The rule in use comes first, with its options.
+    Each rule takes part with its defaults: SSE, the fixed threshold, the K most probable with K the mean of
+    Σp over the cells, average-K with the mean over the atlas, and MaxExp for F1, Jaccard and TSS (for
+    accuracy it is the threshold of 1/2); where the atlas has held-out surveys, also the thresholds per
+    species by TSS, F1 and prevalence, and the conformal set. The rule in use comes first, with its options.
 
     Args:
         store: predictions of an atlas.
@@ -120,25 +136,36 @@ def compare_rules(
         ("max_exp", {"score": "jaccard"}),
         ("max_exp", {"score": "tss"}),
     ]
+    with_held_out = held_out_of(store) is not None
+    if with_held_out:
+        contestants += [("species_threshold", {"criterion": name}) for name in ("tss", "f1", "prevalence")]
+        contestants.append(("conformal", {}))
     effects: list[RuleEffect] = []
     for number, (name, given) in enumerate(contestants):
         complete = rule_options(name, given)
         if number and rule_text(name, complete) == rule_text(*in_use):
             continue
         counts = set_counts(store, selected, name, complete)
-        effects.append(_effect(name, complete, counts, weights, chosen=number == 0))
-    return RuleComparison(tuple(effects), expected, len(selected), np.asarray(rows).size)
+        text = rule_text(name, complete, store)
+        effects.append(_effect(name, complete, text, counts, weights, chosen=number == 0))
+    return RuleComparison(tuple(effects), expected, len(selected), np.asarray(rows).size, with_held_out)
 
 
 def _effect(
-    rule: str, options: dict[str, Any], counts: SetCounts, weights: NDArray[np.float64], *, chosen: bool
+    rule: str,
+    options: dict[str, Any],
+    said: str,
+    counts: SetCounts,
+    weights: NDArray[np.float64],
+    *,
+    chosen: bool,
 ) -> RuleEffect:
     alpha = float(weights @ counts.richness / weights.sum())
     gamma = int(np.count_nonzero(counts.n_cells))
     return RuleEffect(
         rule,
         options,
-        rule_text(rule, options),
+        said,
         chosen,
         alpha,
         int(counts.richness.min()),

@@ -248,6 +248,9 @@ RULE_TEXTS: dict[str, str] = {
     "top_k": "the {k} most probable species of each cell",
     "average_k": "one threshold for the whole atlas, with {k} species per cell on average",
     "max_exp": "the set with the highest expected {score} in each cell",
+    "species_threshold": "present from a probability of its own for each species, by held-out surveys: "
+    "{criterion}",
+    "conformal": "every species that held-out surveys do not exclude (conformal sets{promise})",
 }
 
 #: What MaxExp can maximise.

@@ -1,0 +1,115 @@
+"""Which species count as certain and which as possible: by held-out surveys, or by fixed probabilities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sdm_core.indicators import threat
+from sdm_core.indicators.sets import StoreLike, held_out_of, possible_codes
+from sdm_core.prediction import NO_SPECIES_CUT, decode
+
+#: What the column `certainty` of a species table holds.
+CERTAIN, POSSIBLE = "certain", "possible"
+
+
+@dataclass(frozen=True, eq=False)
+class Certainty:
+    """Probabilities from which each species of an atlas is possible, and from which it is certain.
+
+    Attributes:
+        source: "conformal" where held-out surveys give the limits, "probability" where two fixed
+            probabilities stand in for them.
+        possible_code, certain_code: (n_species,) smallest stored code that is possible and certain;
+            `prediction.NO_SPECIES_CUT` where none is.
+        possible_text, certain_text: what the words mean here.
+    """
+
+    source: Literal["conformal", "probability"]
+    possible_code: NDArray[np.uint16]
+    certain_code: NDArray[np.uint16]
+    possible_text: str
+    certain_text: str
+
+    @property
+    def text(self) -> str:
+        """Both meanings in one sentence."""
+        return f"Certain: {self.certain_text}; possible: {self.possible_text}."
+
+    def possible(self, probability: ArrayLike) -> NDArray[np.bool_]:
+        """Which of decoded probabilities (…, n_species) make a species possible."""
+        return np.asarray(probability, dtype=np.float64) >= _probability_of(self.possible_code)
+
+    def certain(self, probability: ArrayLike) -> NDArray[np.bool_]:
+        """Which of decoded probabilities (…, n_species) make a species certain; all of them possible."""
+        return np.asarray(probability, dtype=np.float64) >= _probability_of(self.certain_code)
+
+    def words(self, probability: ArrayLike) -> NDArray[np.object_]:
+        """Either "certain", "possible" or "" for decoded probabilities (…, n_species)."""
+        possible = np.where(self.possible(probability), POSSIBLE, "")
+        return np.where(self.certain(probability), CERTAIN, possible).astype(object)
+
+
+def _probability_of(codes: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Probability of each code; infinite for no code at all."""
+    return np.where(codes < NO_SPECIES_CUT, decode(np.minimum(codes, 255).astype(np.uint8)), np.inf)
+
+
+def certainty_of(store: StoreLike) -> Certainty:
+    """Which species count as certain and as possible in an atlas.
+
+    With held-out surveys beside the atlas, a species is possible where its conformal set holds "present"; it
+    is certain where the set holds nothing else and, of all species as probable, nine of ten were recorded
+    (`assemblages.calibrate_certain`; the limit for absence alone lets through many that were not). Without
+    them it is possible from a probability of 0.05 and certain from 0.9. Of a region the best cell counts:
+    the promise is about one site, and among many cells one passes more easily.
+    """
+    held_out = held_out_of(store)
+    if held_out is None:
+        p = decode(np.arange(256, dtype=np.uint8))
+        possible, certain = (
+            np.full(store.n_species, np.searchsorted(p, least), dtype=np.uint16)
+            for least in (threat.POSSIBLE_FROM, threat.CERTAIN_FROM)
+        )
+        return Certainty(
+            "probability",
+            possible,
+            certain,
+            f"a probability of at least {threat.POSSIBLE_FROM:g} in some cell; the atlas has no held-out "
+            "surveys beside it that would say more",
+            f"a probability of at least {threat.CERTAIN_FROM:g} in some cell",
+        )
+    possible = possible_codes(held_out)
+    p = decode(np.arange(256, dtype=np.uint8))
+    beyond = np.searchsorted(p, held_out.absence_limit, side="right")
+    least = held_out.notes.get("certain_from")
+    from_code = NO_SPECIES_CUT if least is None or math.isinf(least) else int(np.searchsorted(p, least))
+    certain = np.maximum.reduce([possible.astype(np.int64), beyond, np.full(len(beyond), from_code)])
+    kept = f"{1.0 - held_out.error_rate:.0%}"
+    return Certainty(
+        "conformal",
+        possible,
+        np.minimum(certain, NO_SPECIES_CUT).astype(np.uint16),
+        "in some cell held-out surveys do not exclude the species (conformal sets that keep "
+        f"{kept} of the presences of a site)",
+        "never, as no probability of this atlas was right often enough on held-out surveys"
+        if least is None
+        else f"in some cell held-out surveys exclude its absence, and {kept} of all species as probable were "
+        f"recorded there (from a probability of {least:.2f})",
+    )
+
+
+def count_interval(store: StoreLike, expected: float) -> tuple[float, float] | None:
+    """Interval of the number of species of one cell from its Σp; None where no held-out surveys give it.
+
+    Σp ± the conformal half-width (`assemblages.calibrate_richness`), from 0 to the species of the atlas.
+    """
+    held_out = held_out_of(store)
+    width = None if held_out is None else held_out.notes["richness_half_width"]
+    if width is None:
+        return None
+    return max(0.0, expected - width), min(float(store.n_species), expected + width)
