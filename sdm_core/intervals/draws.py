@@ -1,0 +1,214 @@
+"""What a region may really hold: draws of every species' area, given predictions and the errors of the model.
+
+Errors inside a region average out the more squares of the error model it covers. For each species the
+correlation that is left for the region as one is
+
+    ρ_s = Σ_L (ρ_L − ρ_{L+1}) · Σ_B (V_Bs / V_s)²,   V_Bs = Σ_{cells i in square B} w_i φ(Φ⁻¹(p_is)),
+
+the share of the variance of Σ w z that neighbouring errors cause, to first order in ρ. One factor per
+species, part of it common to all, then moves all its cells at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.special import ndtr, ndtri
+
+from sdm_core.intervals.latent import (
+    DENSITY_OF_CODE,
+    DEVIATE_OF_CODE,
+    ErrorModel,
+    ErrorModelError,
+    Floats,
+    conditional_table,
+    squares_of,
+)
+
+#: Share of the distribution inside every interval.
+LEVEL = 0.9
+#: Draws: the ends of an interval come from a dozen on either side.
+N_DRAWS = 256
+_SEED = 20_261_126
+#: Values of the factor that areas are worked out at; between them they are interpolated.
+_FACTORS = np.linspace(-4.0, 4.0, 65)
+#: Correlations of a region are rounded to so many steps.
+_N_CORRELATIONS = 32
+#: Cells handled at once.
+_CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class RegionDraws:
+    """Draws of a region, the same for the same region and error model.
+
+    Attributes:
+        area: (n_draws, n_species) Σ weight · probability, the probabilities moved by errors; in the unit
+            of the weights.
+        low, high: (n_species,) ends of the interval of each species' area.
+        correlation: (n_species,) ρ of the region as one.
+        common: correlation of different species over the region, chance of single lists included.
+        factors: (n_draws,) the factor that all species share.
+    """
+
+    area: Floats
+    low: Floats
+    high: Floats
+    correlation: Floats
+    common: float
+    factors: Floats
+
+    def interval(self, index: Callable[[Floats], ArrayLike]) -> tuple[float, float]:
+        """Interval of any index of areas: `index` takes (n_draws, n_species) and gives (n_draws,)."""
+        return interval_of(index(self.area))
+
+    def count_interval(self, codes: ArrayLike, members: ArrayLike | None = None) -> tuple[float, float]:
+        """Interval of the number of species present, each with the probability of its code.
+
+        codes: (n_species,) of each species' best cell. members: boolean (n_species,), by default all.
+        """
+        best = np.asarray(codes, dtype=np.int64)
+        held = np.flatnonzero(best if members is None else best * np.asarray(members))
+        deviates = DEVIATE_OF_CODE[best[held]]
+        alone = np.random.default_rng(_SEED + 1).standard_normal((len(self.factors), len(best)))
+        moved = np.sqrt(self.common) * self.factors[:, None] + np.sqrt(1.0 - self.common) * alone[:, held]
+        return interval_of(np.count_nonzero(moved < deviates, axis=1))
+
+
+def interval_of(values: ArrayLike) -> tuple[float, float]:
+    """The ends that leave (1 − LEVEL) / 2 of the draws on either side; NaN where none is a number."""
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
+    return float(low), float(high)
+
+
+def draw_region(
+    codes: NDArray[np.uint8],
+    weights: ArrayLike,
+    lonlat: ArrayLike,
+    model: ErrorModel,
+    totals: ArrayLike | None = None,
+    n_draws: int = N_DRAWS,
+) -> RegionDraws:
+    """Draws of what some cells hold.
+
+    Args:
+        codes: (n_cells, n_species) stored codes.
+        weights: (n_cells,) area each counts with.
+        lonlat: (n_cells, 2) degrees.
+        model: errors, from held-out sites.
+        totals: (n_species,) Σ weight · p where the cells are a sample of the region: draws are scaled to it.
+        n_draws: number of draws.
+
+    Raises:
+        ErrorModelError: no cells, or shapes that do not fit.
+    """
+    w, points = np.asarray(weights, dtype=np.float64), np.asarray(lonlat, dtype=np.float64)
+    if codes.ndim != 2 or not len(codes) or w.shape != (len(codes),) or points.shape != (len(codes), 2):
+        raise ErrorModelError(
+            f"Draws need codes of cells × species, with one weight and one place per cell; found "
+            f"{codes.shape}, {w.shape} and {points.shape}."
+        )
+    correlation, shared, common = _region_correlations(codes, w, points, model)
+    curves = _areas_by_factor(codes, w, correlation)
+    expected = curves @ _normal_weights()
+    if totals is not None:
+        wanted = np.asarray(totals, dtype=np.float64)
+        curves = curves * np.divide(wanted, expected, out=np.zeros_like(wanted), where=expected > 0)[:, None]
+        curves[(expected <= 0) & (wanted > 0)] = wanted[(expected <= 0) & (wanted > 0), None]
+    generator = np.random.default_rng(_SEED)
+    factors = ndtri(
+        (generator.permutation(n_draws) + 0.5) / n_draws
+    )  # stratified: its tails are never missed
+    part = np.divide(shared, correlation, out=np.zeros_like(correlation), where=correlation > 0)
+    part = np.minimum(part, 1.0)
+    moved = generator.standard_normal((n_draws, len(correlation)))
+    moved *= np.sqrt(1.0 - part)
+    moved += np.sqrt(part) * factors[:, None]
+    edge = float(ndtri((1.0 + LEVEL) / 2.0))
+    ends = _interpolated(curves, np.array([[-edge], [edge]]) * np.ones(len(correlation)))
+    return RegionDraws(_interpolated(curves, moved), ends[0], ends[1], correlation, common, factors)
+
+
+def _region_correlations(
+    codes: NDArray[np.uint8], weights: Floats, points: Floats, model: ErrorModel
+) -> tuple[Floats, float, float]:
+    """ρ of each species over the cells as one; of different species without, and with, single lists."""
+    n_species = codes.shape[1]
+    numbers = [squares_of(points, side) for side in model.scales_deg]
+    sums = np.zeros((int(numbers[0].max()) + 1, n_species))
+    single = 0.0  # Σ over cells of the squared total of all species
+    for start in range(0, len(codes), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        moved = DENSITY_OF_CODE[codes[rows]] * weights[rows, None]
+        single += float((moved.sum(axis=1) ** 2).sum())
+        sums += _grouping(numbers[0][rows], len(sums)) @ moved
+    total = sums.sum(axis=0)
+    everything = float(total.sum())
+    correlation, shared = np.zeros(n_species), 0.0
+    same = np.append(model.same_species, 0.0)
+    other = np.append(model.other_species, 0.0)
+    if everything <= 0:
+        return correlation, 0.0, 0.0
+    for level, number in enumerate(numbers):
+        if level:
+            # squares are nested, so that each smaller one lies in one larger one
+            parent = np.zeros(len(sums), dtype=np.int64)
+            parent[numbers[level - 1]] = number
+            sums = _grouping(parent, int(number.max()) + 1) @ sums
+        share = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
+        correlation += (same[level] - same[level + 1]) * (share**2).sum(axis=0)
+        shared += (other[level] - other[level + 1]) * float(((sums.sum(axis=1) / everything) ** 2).sum())
+    common = shared + (model.other_species_here - other[0]) * single / everything**2
+    return correlation, shared, common
+
+
+def _grouping(number: NDArray[np.int64], n_groups: int) -> sparse.csr_matrix:
+    """(n_groups, n) with a 1 where an entry belongs to a group."""
+    return sparse.csr_matrix(
+        (np.ones(len(number)), (number, np.arange(len(number)))), shape=(n_groups, len(number))
+    )
+
+
+def _areas_by_factor(codes: NDArray[np.uint8], weights: Floats, correlation: Floats) -> Floats:
+    """Σ weight · P(present | g) (n_species, n_factors) for every value of the factor."""
+    n_species = codes.shape[1]
+    held = np.zeros(n_species * 256)
+    offset = np.arange(n_species, dtype=np.int64) * 256
+    for start in range(0, len(codes), _CHUNK):
+        part = codes[start : start + _CHUNK]
+        held += np.bincount(
+            (offset + part).ravel(),
+            weights=np.repeat(weights[start : start + _CHUNK], n_species),
+            minlength=len(held),
+        )
+    held = held.reshape(n_species, 256)
+    step = max(float(correlation.max()), 1e-9) / _N_CORRELATIONS
+    rounded = np.rint(correlation / step).astype(np.int64)
+    curves = np.empty((n_species, len(_FACTORS)))
+    for level in np.unique(rounded):
+        members = rounded == level
+        curves[members] = held[members] @ conditional_table(level * step, _FACTORS).T
+    return curves
+
+
+def _normal_weights() -> Floats:
+    """Weights of the factors' values, Σ 1."""
+    edges = np.concatenate([[-np.inf], (_FACTORS[1:] + _FACTORS[:-1]) / 2.0, [np.inf]])
+    return np.diff(ndtr(edges))
+
+
+def _interpolated(curves: Floats, factors: Floats) -> Floats:
+    """Areas (n, n_species) at factors (n, n_species)."""
+    position = (np.clip(factors, _FACTORS[0], _FACTORS[-1]) - _FACTORS[0]) / (_FACTORS[1] - _FACTORS[0])
+    left = np.minimum(position.astype(np.int64), len(_FACTORS) - 2)
+    share = position - left
+    species = np.arange(curves.shape[0])
+    return curves[species, left] * (1.0 - share) + curves[species, left + 1] * share
