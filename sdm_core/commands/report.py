@@ -38,11 +38,19 @@ def add_arguments(subparsers: Any) -> None:
         "--rule",
         default=config.DEFAULT_RULE,
         metavar="RULE",
-        help=f"from probabilities to species sets (default: {config.DEFAULT_RULE})",
+        help="from probabilities to species sets: sse, threshold, top_k, average_k or max_exp, and where the "
+        "atlas has held-out surveys species_threshold (one per species) or conformal (all that cannot be "
+        f"excluded) (default: {config.DEFAULT_RULE})",
     )
     parser.add_argument("--t", type=float, default=None, help="threshold of the rule threshold")
     parser.add_argument("--k", type=float, default=None, help="species per cell, for top_k and average_k")
     parser.add_argument("--score", default=None, help="what max_exp maximises: f1, jaccard, tss or accuracy")
+    parser.add_argument(
+        "--criterion",
+        default=None,
+        help="what the thresholds of species_threshold are chosen by: tss, f1, prevalence, minimum_presence "
+        "or p10",
+    )
     parser.add_argument(
         "--containment",
         default="centre",
@@ -179,7 +187,9 @@ def _formats(args: argparse.Namespace) -> tuple[str, ...]:
 
 def _of_rule(args: argparse.Namespace) -> dict[str, Any]:
     """Options of the rule that were given."""
-    return {name: value for name in ("t", "k", "score") if (value := getattr(args, name)) is not None}
+    return {
+        name: value for name in ("t", "k", "score", "criterion") if (value := getattr(args, name)) is not None
+    }
 
 
 class _Progress:

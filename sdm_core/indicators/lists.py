@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sdm_core.indicators import threat
+from sdm_core.indicators.certainty import Certainty
 from sdm_core.indicators.range_size import RangeShares
 from sdm_core.indicators.summary import format_number, json_number
 from sdm_core.statuses import ASSESSED, OTHER, RED_LIST, THREATENED, MatchedStatuses
@@ -24,10 +25,8 @@ THREAT_TEXTS: dict[str, str] = {
     "low_high": "the share if none, and if all, of the species without an assessment were threatened; not an "
     "interval of the probabilities",
     "unassessed_percent": "Σp of species without a category, or DD, NA or NE, as a share of Σp of all",
-    "certain": "worst category among species with a probability of at least "
-    f"{threat.CERTAIN_FROM:g} in some cell of the region",
-    "possible": "worst category among species with a probability of at least "
-    f"{threat.POSSIBLE_FROM:g} in some cell of the region",
+    "certain": "worst category among the species that are certain in some cell of the region",
+    "possible": "worst category among the species that are possible in some cell of the region",
     "by_rule": "worst category in the species sets of the region's cells",
     "star_like": "Σ over species of the share of their range that lies in the region × weight (NT 100, "
     "VU 200, EN 300, CR 400); the range is only that within the atlas, so it is like STAR, not STAR",
@@ -46,8 +45,8 @@ class ThreatNumbers:
         unassessed_percent: part of the expected species without an assessment.
         expected: Σ over threatened species of their highest probability: expected number, lower bound.
         by_rule: threatened species present in some cell by the rule.
-        certain: worst category that is almost certain; "" where none is.
-        possible: worst category that is possible.
+        certain: worst category among certain species (see `certainty_of`); "" where none is.
+        possible: worst category among possible ones.
         worst_by_rule: worst category in the sets of the rule.
         star_like: Σ range share × weight.
     """
@@ -106,6 +105,7 @@ class ListSummary:
         completed: the same with predicted categories filled in; None where the list gives none.
         groups: numbers of the categories that are no Red List ones, by category.
         members: matched entries: species_id, species, taxon, category, completed, source, date, way, note.
+        certainty_text: which species count as certain and as possible, for the most threatened status.
     """
 
     listed: str
@@ -120,6 +120,7 @@ class ListSummary:
     completed: ThreatNumbers | None
     groups: dict[str, ListGroup]
     members: pd.DataFrame
+    certainty_text: str = ""
 
     @property
     def origin(self) -> str:
@@ -156,11 +157,16 @@ class ListSummary:
             "completed": self.completed.to_dict() if self.completed else None,
             "groups": {name: group.to_dict() for name, group in self.groups.items()},
             "definitions": dict(THREAT_TEXTS),
+            "certainty": self.certainty_text,
         }
 
 
 def summarise_lists(
-    statuses: Sequence[MatchedStatuses], sums: Any, present: NDArray[np.bool_], shares: RangeShares
+    statuses: Sequence[MatchedStatuses],
+    sums: Any,
+    present: NDArray[np.bool_],
+    shares: RangeShares,
+    certainty: Certainty,
 ) -> tuple[ListSummary, ...]:
     """One summary per list of each file, in the order given.
 
@@ -169,6 +175,7 @@ def summarise_lists(
         sums: totals of the region, as `prediction.RegionSums`.
         present: (n_species,) in some cell of the region by the rule.
         shares: of the ranges of the atlas.
+        certainty: which species count as certain and as possible (`certainty_of`).
     """
     found = []
     for matched in statuses:
@@ -193,9 +200,13 @@ def summarise_lists(
                     licences=tuple(dict.fromkeys(own["licence"])),
                     n_taxa=len(own),
                     n_matched=len(own) - n_unmatched,
-                    official=_threat(categories, sums, present, shares) if red else None,
+                    official=_threat(categories, sums, present, shares, certainty) if red else None,
                     completed=_threat(
-                        matched.categories(listed, list_region, completed=True), sums, present, shares
+                        matched.categories(listed, list_region, completed=True),
+                        sums,
+                        present,
+                        shares,
+                        certainty,
                     )
                     if filled
                     else None,
@@ -205,13 +216,18 @@ def summarise_lists(
                         if (own["category"] == name).any()
                     },
                     members=here.reset_index(drop=True),
+                    certainty_text=certainty.text,
                 )
             )
     return tuple(found)
 
 
 def _threat(
-    categories: NDArray[np.object_], sums: Any, present: NDArray[np.bool_], shares: RangeShares
+    categories: NDArray[np.object_],
+    sums: Any,
+    present: NDArray[np.bool_],
+    shares: RangeShares,
+    certainty: Certainty,
 ) -> ThreatNumbers:
     total = sums.group_area_km2(np.ones(len(categories), dtype=bool))
     area = {name: sums.group_area_km2(threat.category_mask(categories, (name,))) for name in ASSESSED}
@@ -231,8 +247,8 @@ def _threat(
         unassessed_percent=100.0 * sums.group_area_km2(unknown) / total if total else math.nan,
         expected=float(best[threatened].sum()),
         by_rule=int(np.count_nonzero(present & threatened)),
-        certain=str(threat.most_threatened(best >= threat.CERTAIN_FROM, categories)),
-        possible=str(threat.most_threatened(best >= threat.POSSIBLE_FROM, categories)),
+        certain=str(threat.most_threatened(certainty.certain(best), categories)),
+        possible=str(threat.most_threatened(certainty.possible(best), categories)),
         worst_by_rule=str(threat.most_threatened(present, categories)),
         star_like=threat.star_like(shares.share, categories),
     )

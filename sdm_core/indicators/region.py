@@ -14,6 +14,7 @@ from scipy.special import ndtr
 
 from sdm_core import config, diversity, taxa
 from sdm_core.errors import NoDataInRegionError
+from sdm_core.indicators.certainty import certainty_of
 from sdm_core.indicators.lists import status_columns, summarise_lists
 from sdm_core.indicators.range_size import RANGE_LIMITS_PERCENT, RangeShares, range_shares
 from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
@@ -45,7 +46,7 @@ def summarise_region(
         store: predictions of an atlas.
         rows: rows of its cells inside the region, from `regions.select_cells`.
         region: the outline, for its name and area; without it the area is unknown.
-        rule: how probabilities become species sets: "sse", "threshold", "top_k", "average_k" or "max_exp".
+        rule: how probabilities become species sets, one of `rules_of(store)`.
         notes: what the selection of cells had to say.
         hectares: area each row counts with, in the order of ascending rows, where cells are only partly
             inside; by default the whole area of each. Every mean and sum over cells weighs with it; the
@@ -53,14 +54,15 @@ def summarise_region(
         containment: rule of `regions.CONTAINMENT_RULES` the rows were chosen by.
         statuses: status lists matched to the species of this atlas (`statuses.match_statuses`).
         **options: of the rule: `t` (threshold, one or per species); `k` (top_k and
-            average_k); `score` (max_exp).
+            average_k); `score` (max_exp); `criterion` (species_threshold).
 
     Returns:
         The summary; its `to_dict()` holds the same numbers, with units and definitions.
 
     Raises:
         NoDataInRegionError: no rows.
-        RuleError: an unknown rule or option, or a value the rule does not define.
+        RuleError: an unknown rule or option, a value the rule does not define, or a rule that needs held-out
+            surveys where the atlas has none.
         RegionError: an unknown rule of containment.
         ValueError: hectares that are not one for each of the rows, ascending and each once.
     """
@@ -83,6 +85,7 @@ def summarise_region(
     sums = store.region_sums(selected, weights) if in_parts else store.region_sums(selected)
     counts = set_counts(store, selected, rule, options)
     shares = range_shares(store, sums)
+    certainty = certainty_of(store)
     species = _species_table(store, selected, sums, counts, shares, statuses)
     return RegionSummary(
         atlas=store.name,
@@ -96,7 +99,7 @@ def summarise_region(
         n_species_atlas=store.n_species,
         rule=rule,
         rule_options=options,
-        rule_text=rule_text(rule, options),
+        rule_text=rule_text(rule, options, store),
         containment=containment,
         indicators=_indicators(store, selected, region, sums, counts, weights)
         | _range_indicators(shares)
@@ -104,7 +107,8 @@ def summarise_region(
         groups=_groups(store.species, sums, counts),
         percentiles={name: _percentile(store, selected, weights, name) for name in ("richness", "shannon")},
         species_table=species,
-        status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares),
+        certainty_text=certainty.text,
+        status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares, certainty),
         notes=(*(region.notes if region is not None else ()), *notes),
     )
 
@@ -132,7 +136,7 @@ def with_statuses(
     present[ids] = table["present"].to_numpy(bool)
     for name, texts in status_columns(statuses, store.n_species).items():
         table[name] = np.array(texts, dtype=object)[ids]
-    lists = summarise_lists(statuses, sums, present, range_shares(store, sums))
+    lists = summarise_lists(statuses, sums, present, range_shares(store, sums), certainty_of(store))
     return dataclasses.replace(summary, species_table=table, status_lists=lists)
 
 
@@ -321,6 +325,9 @@ def _species_table(
     table["expected_area_km2"] = area
     table["area_share_percent"] = 100.0 * mean
     table["present"] = counts.n_cells > 0
+    certainty = certainty_of(store)
+    if certainty.source == "conformal":
+        table["certainty"] = certainty.words(sums.max_probability)
     table["n_cells_present"] = counts.n_cells
     table["range_share_percent"] = 100.0 * shares.share
     for name, texts in status_columns(statuses, store.n_species).items():

@@ -29,6 +29,12 @@ SPECIES_COLUMNS: dict[str, tuple[str, str]] = {
     "expected_area_km2": ("km²", "Σ cell area × probability"),
     "area_share_percent": ("%", "expected area as a share of the area of the cells"),
     "present": ("", "in the species set of at least one cell, by the rule"),
+    "certainty": (
+        "",
+        "certain or possible in the best cell of the region, by surveys the model has not seen (what that "
+        "means for this atlas is said beside the table); empty for species that are neither, missing for all "
+        "where the atlas has no such surveys",
+    ),
     "n_cells_present": ("cells", "number of cells whose set holds the species, by the rule"),
     "records_nearby": (
         "records",
@@ -184,6 +190,7 @@ class RegionSummary:
         notes: what was done to the outline or the selection of cells.
         containment: rule of `regions.CONTAINMENT_RULES` by which cells belong to the region.
         status_lists: numbers of each status list that was added.
+        certainty_text: what makes a species certain or possible in this atlas.
     """
 
     atlas: str
@@ -205,6 +212,7 @@ class RegionSummary:
     notes: tuple[str, ...] = ()
     containment: str = DEFAULT_CONTAINMENT
     status_lists: tuple[ListSummary, ...] = ()
+    certainty_text: str = ""
 
     @property
     def containment_text(self) -> str:
@@ -271,6 +279,7 @@ class RegionSummary:
                 name: {"unit": unit, "definition": definition}
                 for name, (unit, definition) in SPECIES_COLUMNS.items()
             },
+            "certainty": self.certainty_text,
             "species": species_records(self.species_table),
             "limits": list(NOTES),
         }

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from sdm_core.errors import RuleError
 from sdm_core.statuses import ASSESSED, CATEGORIES, THREATENED
 
-#: Probability from which a species counts as almost certain where no calibrated set says so.
+#: Probability from which a species counts as certain where no held-out surveys say so (`certainty_of`).
 CERTAIN_FROM = 0.9
-#: Probability from which a species counts as possible.
+#: Probability from which a species counts as possible where no held-out surveys say so.
 POSSIBLE_FROM = 0.05
 #: Weights of the STAR metric (Mair et al. 2021, doi 10.1038/s41559-021-01432-0).
 STAR_WEIGHTS: Mapping[str, int] = MappingProxyType({"NT": 100, "VU": 200, "EN": 300, "CR": 400})

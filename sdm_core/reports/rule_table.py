@@ -12,12 +12,21 @@ from sdm_core.regions import Selection
 from sdm_core.reports import text
 
 _SCORES = {"f1": "F1", "jaccard": "Jaccard", "tss": "true skill statistic", "accuracy": "accuracy"}
+_CRITERIA = {
+    "tss": "true skill statistic",
+    "f1": "F1",
+    "prevalence": "prevalence",
+    "minimum_presence": "no presence missed",
+    "p10": "a tenth of the presences missed",
+}
 _NAMES = {
     "sse": "Expected number (SSE)",
     "threshold": "Threshold {t:g}",
     "top_k": "Top {k:g}",
     "average_k": "Average of {k:g} over the atlas",
     "max_exp": "Best expected {score} (MaxExp)",
+    "species_threshold": "Threshold of each species, {criterion}",
+    "conformal": "Not excluded (conformal)",
 }
 
 
@@ -35,7 +44,11 @@ def rule_table(store: StoreLike, chosen: Selection, summary: RegionSummary) -> d
 
 
 def _row(effect: RuleEffect) -> dict[str, str]:
-    options = {**effect.options, "score": _SCORES.get(effect.options.get("score", ""), "")}
+    options = {
+        **effect.options,
+        "score": _SCORES.get(effect.options.get("score", ""), ""),
+        "criterion": _CRITERIA.get(effect.options.get("criterion", ""), ""),
+    }
     if effect.rule == "threshold" and np.ndim(options["t"]):
         name = "Threshold of each species"
     else:

@@ -48,12 +48,18 @@ class Options(BaseModel):
     rule: str = Field(
         config.DEFAULT_RULE,
         max_length=20,
-        description="From probabilities to species sets: sse, threshold, top_k, average_k or max_exp.",
+        description="From probabilities to species sets: sse, threshold, top_k, average_k or max_exp; with "
+        "held-out surveys beside the atlas also species_threshold or conformal (all not excluded).",
     )
     t: float | None = Field(None, description="Threshold of the rule threshold.")
     k: float | None = Field(None, description="Species per cell, for top_k and average_k.")
     score: str | None = Field(
         None, max_length=20, description="What max_exp maximises: f1, jaccard, tss or accuracy."
+    )
+    criterion: str | None = Field(
+        None,
+        max_length=20,
+        description="What species_threshold chooses by: tss, f1, prevalence, minimum_presence or p10.",
     )
     resolution: int | None = Field(
         None,
@@ -66,7 +72,7 @@ class Options(BaseModel):
     @property
     def of_rule(self) -> dict[str, Any]:
         """Options of the rule that are given."""
-        given = {"t": self.t, "k": self.k, "score": self.score}
+        given = {"t": self.t, "k": self.k, "score": self.score, "criterion": self.criterion}
         return {name: value for name, value in given.items() if value is not None}
 
 
