@@ -42,8 +42,8 @@ _FROM_ZERO: Mapping[str, float] = {
     "threatened_share": 1.0,
     "unassessed_share": 1.0,
 }
-#: Shares, of which none is above 1.
-_SHARES = ("invasive_share", "threatened_share", "unassessed_share")
+#: Ending of the name of a layer of shares, of which none is above 1.
+_SHARE_SUFFIX = "_share"
 #: Layers of which 0 is the middle of a ramp of two colours: quantile of the distance from 0 at its ends.
 _AROUND_ZERO: Mapping[str, float] = {"mess": 0.98}
 #: Ending of the name of a layer that says how wide the interval of another one is.
@@ -102,6 +102,11 @@ def ramp_of(quantity: str) -> str:
     return RAMPS.get(quantity, _WIDTH_RAMP if quantity.endswith(WIDTH_SUFFIX) else OTHER_RAMP)
 
 
+def is_share(quantity: str) -> bool:
+    """Whether a quantity is a share from 0 to 1, or how wide the interval of one is: written in percent."""
+    return quantity.removesuffix(WIDTH_SUFFIX).endswith(_SHARE_SUFFIX)
+
+
 def ends_early(quantity: str) -> bool:
     """Whether the scale of a quantity may end below its largest values, which take the colour of the end."""
     if quantity.endswith(WIDTH_SUFFIX):
@@ -141,7 +146,7 @@ def scale_for(layer: str, values: NDArray[np.floating], cutoff: float, full_rang
     quantile = _WIDTH_QUANTILE if layer.endswith(WIDTH_SUFFIX) else _FROM_ZERO.get(layer)
     if quantile is not None:
         end = nice_ceiling(float(np.quantile(finite, quantile)) if finite.size else 1.0)
-        return Scale(layer, 0.0, min(1.0, end) if layer in _SHARES else end, cutoff)
+        return Scale(layer, 0.0, min(1.0, end) if is_share(layer) else end, cutoff)
     low, high = (float(np.quantile(finite, q)) for q in (0.01, 1.0)) if finite.size else (0.0, 1.0)
     step = 0.1 if layer == "shannon" else 0.005
     return Scale(layer, math.floor(low / step) * step, math.ceil(high / step) * step, cutoff)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h3
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import colormaps
 from PIL import Image
@@ -17,15 +18,19 @@ from sdm_core.api import ApiSettings, create_api
 from sdm_core.api.tiles import layer_of, layers_of
 from sdm_core.api.tiles.layers import paint_of
 from sdm_core.colours import ramp_of, scale_for
-from sdm_core.indicators import concern_layers, map_layers
+from sdm_core.indicators import concern_layers, map_categories, map_layers, map_texts
+from sdm_core.indicators.concern_layers import LAYERS_OF_LISTS
+from sdm_core.intervals import ErrorModel, cell_half_widths
 from sdm_core.prediction import PredictionStore
 from sdm_core.prediction.cell_layers import CellLayer, cell_layers
-from sdm_core.prediction.files import TRUST_FILE
+from sdm_core.prediction.files import HELD_OUT_FILE, TRUST_FILE
+from sdm_core.prediction.held_out import HeldOutSurveys
 from tests.make_store import write_simulated_atlas
 from tests.test_api_tiles import place_of, tile_at
 
 NAME = "with-trust"
 PREDICTORS = ("bio1", "bio12", "bio19", "slope", "mystery")
+ERRORS = ErrorModel((0.1, 1.0), (0.4, 0.2), (0.1, 0.05), 0.12, 100, 20)
 RED_LIST = b"""taxon,list,category,region,source,date,licence,completed
 Taxus baccata,Red List,CR,Here,Invented,2020,CC0,
 Abies alba,Red List,VU,Here,Invented,2020,CC0,
@@ -54,7 +59,31 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mess_variable": CellLayer(scale="number", names=PREDICTORS),
     }
     (folder / TRUST_FILE).write_bytes(cell_layers(store.cells, values, layers).to_bytes())
+    (folder / HELD_OUT_FILE).write_bytes(_held_out(store.n_species).to_bytes(store.species["species"]))
     return folder
+
+
+def _held_out(n_species: int) -> HeldOutSurveys:
+    """Surveys that give the error model of `ERRORS` and nothing of note otherwise."""
+    table = pd.DataFrame(
+        {
+            "n_presences": np.full(n_species, 30, dtype=np.int32),
+            "threshold_tss": np.full(n_species, 0.4, dtype=np.float32),
+            "presence_limit": np.full(n_species, 0.9, dtype=np.float32),
+            "absence_limit": np.full(n_species, 0.5, dtype=np.float32),
+            "conformal_shared": np.zeros(n_species, dtype=bool),
+        }
+    )
+    notes = {
+        "n_sites": 100,
+        "split": "square blocks",
+        "error_rate": 0.1,
+        "conformal": {"error_rate": 0.1, "kind": "per class"},
+        "common_thresholds": {"tss": 0.4},
+        "richness_half_width": 3.0,
+        "error_model": ERRORS.to_dict(),
+    }
+    return HeldOutSurveys(table, notes)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +105,21 @@ def red_list(store: PredictionStore):
 
 def test_an_atlas_has_every_layer_but_those_of_a_red_list(store):
     names = map_layers.map_layer_names(store)
-    assert set(map_layers.MAP_LAYERS) - set(names) == set(map_layers.LAYERS_OF_LISTS)
+    assert {*map_texts.MAP_LAYERS, *map_texts.WIDTH_LAYERS} - set(names) == {
+        *LAYERS_OF_LISTS,
+        "threatened_share_width",
+        "unassessed_share_width",
+    }
     assert names[:3] == ("richness", "shannon", "simpson")
 
 
 def test_layers_of_a_red_list_come_with_one(store, red_list):
-    assert set(map_layers.map_layer_names(store, [red_list])) == set(map_layers.MAP_LAYERS)
+    assert set(map_layers.map_layer_names(store, [red_list])) == {
+        *map_texts.MAP_LAYERS,
+        *map_texts.WIDTH_LAYERS,
+    }
     given = concern_layers(store, np.arange(store.n_cells), [red_list])
-    for name in map_layers.LAYERS_OF_LISTS:
+    for name in LAYERS_OF_LISTS:
         np.testing.assert_array_equal(
             map_layers.map_values(store, name, [3, 1, 7], [red_list]), given[name][[3, 1, 7]]
         )
@@ -95,6 +131,42 @@ def test_the_almost_certain_status_is_never_worse_than_the_possible_one(store, r
     assert (certain <= possible).all()
     assert (certain < possible).any()
     assert set(possible) <= {0, 1, 3, 5}
+
+
+def test_the_interval_of_a_cell_is_its_value_and_half_a_width_either_way(store, red_list):
+    codes = np.asarray(store.codes)
+    half = cell_half_widths(codes, ERRORS)["shannon"]
+    low, high = map_layers.map_interval(store, "shannon")
+    np.testing.assert_allclose((low + high) / 2, store.layer("shannon"), rtol=1e-5)
+    np.testing.assert_allclose(high - low, 2 * half, rtol=1e-4)
+    np.testing.assert_array_equal(map_layers.map_values(store, "shannon_width"), high - low)
+    members = store.species["endemic"].fillna(False).to_numpy(bool).astype(float)
+    half = cell_half_widths(codes, ERRORS, sums={"endemic": members})["endemic"]
+    low, high = map_layers.map_interval(store, "endemic", [4, 9])
+    np.testing.assert_allclose(high, (map_layers.map_values(store, "endemic") + half)[[4, 9]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", map_texts.INTERVALS)
+def test_an_interval_holds_the_value_and_stays_where_values_can_be(store, red_list, name):
+    value = map_layers.map_values(store, name, statuses=[red_list])
+    low, high = map_layers.map_interval(store, name, statuses=[red_list])
+    known = np.isfinite(value)
+    assert known.any()
+    assert (low[known] <= value[known]).all() and (value[known] <= high[known]).all()
+    least, most = map_texts.INTERVALS[name]
+    assert low[known].min() >= least and high[known].max() <= most
+    assert (high[known] > low[known]).any()
+    np.testing.assert_array_equal(np.isnan(high), ~known)
+
+
+def test_without_held_out_surveys_no_layer_has_an_interval(simulated_atlas):
+    store = simulated_atlas.store
+    assert not map_layers.has_interval(store, "richness")
+    assert "held-out surveys" in map_layers.missing_reason(store, "richness_width")
+    with pytest.raises(ValueError, match=r"no interval of 'richness'.*held-out surveys"):
+        map_layers.map_interval(store, "richness")
+    with pytest.raises(ValueError, match="no interval of 'mess'"):
+        map_layers.map_interval(store, "mess")
 
 
 def test_values_of_some_cells_are_those_of_all(store):
@@ -158,7 +230,7 @@ def test_the_colour_of_most_of_the_area_wins_then_its_most_common_name(store):
     values = np.array([0.0, 1.0, 2.0, 2.0, np.nan, 3.0, np.nan])
     area = np.array([2.5, 1.0, 0.9, 0.9, 50.0, 1.0, 9.0])
     # temperature 2.5 against rain 2.8, of which bio19 holds 1.8; then terrain, the unknown counting nothing
-    found = map_layers.most_common(values, area, np.array([0, 4, 6]), kinds)
+    found = map_categories.most_common(values, area, np.array([0, 4, 6]), kinds)
     np.testing.assert_array_equal(found, [2.0, 3.0, np.nan])
 
 
@@ -182,6 +254,8 @@ def picture(client: TestClient, layer: str, tile: tuple[int, int, int]) -> np.nd
         "spread",
         "effort",
         "information",
+        "richness_width",
+        "invasive_share_width",
         "applicability",
         "mess_variable",
     ],

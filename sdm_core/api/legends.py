@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sdm_core.api.tiles import INKS, Layer, Paint
-from sdm_core.colours import Categories, ramp_colours
+from sdm_core.colours import Categories, is_share, ramp_colours
 
 _N_STOPS = 5
 _WIDTH, _HEIGHT, _MARGIN, _LINE = 260, 104, 12, 18
@@ -25,7 +25,7 @@ def label_of(layer: Layer, value: float) -> str:
     """A value as the legend writes it: probabilities and shares in percent."""
     if layer.species_id is not None:
         return f"{100 * value:.3g}\u202f%"
-    if layer.name.endswith("_share"):
+    if is_share(layer.name):
         return f"{100 * value:.3g}\u202f%"
     return f"{value:.3g}".replace("-", "−")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.indicators import threat
+from sdm_core.indicators.certainty import certainty_of
 from sdm_core.indicators.region import flag_members
 from sdm_core.indicators.sets import StoreLike, row_parts
 from sdm_core.prediction import decode
@@ -28,13 +30,13 @@ CONCERN_LAYERS: dict[str, tuple[str, str]] = {
     "unassessed_share": ("1", "Σp of species without assessment ÷ Σp of all, by the first Red List"),
     "most_threatened": (
         "category",
-        f"worst category of a species with p of at least {threat.POSSIBLE_FROM:g}, by the first Red List: "
-        "1 LC, 2 NT, 3 VU, 4 EN, 5 CR; 0 where none is assessed",
+        "worst category of a species that is possible there (`certainty_of`), by the first Red List: 1 LC, "
+        "2 NT, 3 VU, 4 EN, 5 CR; 0 where none is assessed",
     ),
     "most_threatened_certain": (
         "category",
-        f"worst category of a species with p of at least {threat.CERTAIN_FROM:g}, numbers as before; 0 where "
-        "no such species is assessed",
+        "worst category of a species that is certain there, numbers as before; 0 where no such species is "
+        "assessed",
     ),
 }
 #: Layers that a Red List is needed for.
@@ -60,46 +62,76 @@ def concern_layers(
     with a range ÷ the number of cells.
     """
     wanted = np.asarray(rows, dtype=np.int64)
+    weights = concern_weights(store, statuses)
+    categories = first_red_list(statuses)
+    columns = [*weights.sums.values(), *(side for share in weights.shares.values() for side in share)]
+    table, sums = np.column_stack(columns), np.empty((len(wanted), len(columns)))
+    certainty = certainty_of(store)
+    worst = {
+        "most_threatened": certainty.possible_code,
+        "most_threatened_certain": certainty.certain_code,
+    }
+    ranks = {name: np.zeros(len(wanted)) for name in worst}
+    start = 0
+    for part in row_parts(wanted):
+        codes = np.asarray(store.codes[part])
+        stop = start + len(codes)
+        sums[start:stop] = decode(codes).astype(np.float64) @ table
+        if categories is not None:
+            for place, category in enumerate(ASSESSED, start=1):
+                members = np.flatnonzero(categories == category)
+                for name, cuts in worst.items():
+                    there = (codes[:, members] >= cuts[members]).any(axis=1)
+                    ranks[name][start:stop][there] = place
+        start = stop
+    found = {name: sums[:, place] for place, name in enumerate(weights.sums)}
+    for place, name in enumerate(weights.shares):
+        part_of, whole = (sums[:, len(weights.sums) + 2 * place + side] for side in (0, 1))
+        found[name] = _ratio(part_of, whole)
+    for name in weights.unknown:
+        found[name] = np.full(len(wanted), np.nan)
+    if categories is not None:
+        found |= ranks
+    return {name: found[name].astype(np.float32) for name in CONCERN_LAYERS if name in found}
+
+
+@dataclass(frozen=True)
+class ConcernWeights:
+    """What every species adds to a layer.
+
+    sums: name → weights (n_species,) of Σ_s w_s p_s. shares: name → a and b (n_species,) of
+    Σ a_s p_s ÷ Σ b_s p_s. unknown: layers of a group that no species was looked up for.
+    """
+
+    sums: dict[str, NDArray[np.float64]]
+    shares: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    unknown: tuple[str, ...]
+
+
+def concern_weights(store: StoreLike, statuses: Sequence[MatchedStatuses] = ()) -> ConcernWeights:
+    """What every species adds to layers that are sums or shares; those of a Red List where one is given."""
     flags = flag_members(store.species)
     whole: Any = getattr(store, "whole", None) or store
     total = whole.region_sums(np.arange(whole.n_cells))
     mean_cell_km2 = total.area_km2 / whole.n_cells
     ranges = np.asarray(total.expected_area_km2, dtype=np.float64) / mean_cell_km2
     inverse = np.divide(1.0, ranges, out=np.zeros(ranges.shape), where=ranges > 0)
-    categories = first_red_list(statuses)
-    columns = [flags[name][0].astype(np.float64) for name in ("endemic", "protected", "invasive")]
-    columns += [inverse, np.ones(store.n_species)]
-    if categories is not None:
-        columns += [
+    members = {name: flags[name][0].astype(np.float64) for name in ("endemic", "protected", "invasive")}
+    everyone = np.ones(store.n_species)
+    shares = {"invasive_share": (members["invasive"], everyone)}
+    if (categories := first_red_list(statuses)) is not None:
+        threatened, assessed, settled = (
             threat.category_mask(categories, names).astype(np.float64)
             for names in (THREATENED, ASSESSED, (*ASSESSED, *threat.GONE))
-        ]
-    sums = np.empty((len(wanted), len(columns)))
-    worst = {"most_threatened": threat.POSSIBLE_FROM, "most_threatened_certain": threat.CERTAIN_FROM}
-    ranks = {name: np.zeros(len(wanted)) for name in worst}
-    weights, start = np.column_stack(columns), 0
-    for part in row_parts(wanted):
-        p = decode(np.asarray(store.codes[part])).astype(np.float64)
-        stop = start + len(p)
-        sums[start:stop] = p @ weights
-        if categories is not None:
-            for place, category in enumerate(ASSESSED, start=1):
-                best = p[:, categories == category].max(axis=1, initial=0.0)
-                for name, least in worst.items():
-                    ranks[name][start:stop][best >= least] = place
-        start = stop
-    found = {
-        "endemic": _where_known(sums[:, 0], flags["endemic"][1]),
-        "protected": _where_known(sums[:, 1], flags["protected"][1]),
-        "invasive": _where_known(sums[:, 2], flags["invasive"][1]),
-        "invasive_share": _where_known(_ratio(sums[:, 2], sums[:, 4]), flags["invasive"][1]),
-        "weighted_endemism": sums[:, 3],
-    }
-    if categories is not None:
-        found["threatened_share"] = _ratio(sums[:, 5], sums[:, 6])
-        found["unassessed_share"] = 1.0 - _ratio(sums[:, 7], sums[:, 4])
-        found |= ranks
-    return {name: values.astype(np.float32) for name, values in found.items()}
+        )
+        shares["threatened_share"] = (threatened, assessed)
+        shares["unassessed_share"] = (1.0 - settled, everyone)
+    unknown = [name for name in members if not flags[name][1].any()]
+    return ConcernWeights(
+        {**members, "weighted_endemism": inverse},
+        shares,
+        (*unknown, *(["invasive_share"] if "invasive" in unknown else [])),
+    )
 
 
 def first_red_list(statuses: Sequence[MatchedStatuses]) -> NDArray[np.object_] | None:
@@ -110,10 +142,6 @@ def first_red_list(statuses: Sequence[MatchedStatuses]) -> NDArray[np.object_] |
             if threat.category_mask(categories, ASSESSED).any():
                 return categories
     return None
-
-
-def _where_known(values: NDArray[np.float64], assessed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return values if assessed.any() else np.full(values.shape, np.nan)
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from sdm_core.api.tiles.grid import (
 from sdm_core.api.tiles.images import palette_png
 from sdm_core.api.tiles.layers import NO_CELL, UNDEFINED, Layer, Paint, palette_of
 from sdm_core.colours import Scale
-from sdm_core.indicators.map_layers import most_common
+from sdm_core.indicators.map_categories import most_common
 from sdm_core.prediction import APPLICABILITY_LAYER, PredictionStore
 from sdm_core.prediction.derive import parent_starts
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sdm_core.colours import RAMP_CHOICES, Categories, Scale, ramp_colours, ramp_of, scale_for
 from sdm_core.errors import RuleError, UnknownSpeciesError
-from sdm_core.indicators.map_layers import map_categories, map_layer, map_layer_names, map_values
+from sdm_core.indicators.map_layers import map_categories, map_layer_names, map_values
+from sdm_core.indicators.map_texts import map_layer
 from sdm_core.prediction import PredictionStore, decode
 
 Theme = Literal["light", "dark"]
