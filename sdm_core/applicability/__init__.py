@@ -1,4 +1,8 @@
-"""How far to trust predictions: area of applicability, MESS, sampling effort, grades, where to look next."""
+"""How far to trust predictions: area of applicability, MESS, sampling effort, grades, where to look next.
+
+What needs a model stands apart, so that pages need no torch: `importance` (how much a model relies on each
+predictor) and `held_out_errors` (whether errors are larger outside the area of applicability).
+"""
 
 from sdm_core.applicability.dissimilarity import (
     mean_distance,
@@ -23,9 +27,15 @@ from sdm_core.applicability.grading import (
     grade_of,
     model_skill,
 )
+from sdm_core.applicability.levels import from_levels, levels_of, to_levels
 from sdm_core.applicability.mess import mess, mess_by_variable
 from sdm_core.applicability.next_places import NextCell, NextPlaces, next_places
-from sdm_core.applicability.reference import REFERENCE_FILE, ApplicabilityError, ApplicabilityReference
+from sdm_core.applicability.reference import (
+    EQUAL,
+    REFERENCE_FILE,
+    ApplicabilityError,
+    ApplicabilityReference,
+)
 from sdm_core.applicability.spread import ensemble_spread
 from sdm_core.applicability.within import Experience, experience_of
 from sdm_core.prediction.information import (
@@ -40,6 +50,7 @@ from sdm_core.prediction.information import (
 __all__ = [
     "CRITERIA",
     "DEFINITION",
+    "EQUAL",
     "GRADES",
     "GRADE_TEXTS",
     "METHOD",
@@ -60,7 +71,9 @@ __all__ = [
     "ensemble_spread",
     "expected_information",
     "experience_of",
+    "from_levels",
     "grade_of",
+    "levels_of",
     "mean_distance",
     "median_density",
     "mess",
@@ -71,5 +84,6 @@ __all__ = [
     "observed_effort",
     "open_questions",
     "outlier_removed_maximum",
+    "to_levels",
     "training_dissimilarity",
 ]

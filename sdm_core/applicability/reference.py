@@ -16,6 +16,7 @@ from sdm_core.applicability.dissimilarity import (
     outlier_removed_maximum,
     training_dissimilarity,
 )
+from sdm_core.applicability.levels import from_levels, to_levels
 from sdm_core.applicability.mess import mess
 from sdm_core.errors import FlorascopeError
 from sdm_core.prediction import checksums
@@ -25,7 +26,10 @@ from sdm_core.writing import write_whole
 REFERENCE_FILE = "applicability.npz"
 #: Training sites kept at most; of more, a random part speaks for all.
 MAX_SITES = 20_000
-_FORMAT = 1
+#: Format 1 held sites in half precision.
+_FORMAT, _HALF_PRECISION = 2, 1
+#: How weights that are all the same are called.
+EQUAL = "all predictors weigh the same"
 
 
 class ApplicabilityError(FlorascopeError):
@@ -55,7 +59,7 @@ class ApplicabilityReference:
     mean_distance: float
     threshold: float
     folds: str = ""
-    weighting: str = "all predictors weigh the same"
+    weighting: str = EQUAL
 
     @classmethod
     def fit(
@@ -66,15 +70,16 @@ class ApplicabilityReference:
         *,
         weights: ArrayLike | None = None,
         folds_text: str = "each site by itself",
-        weighting: str = "all predictors weigh the same",
+        weighting: str = EQUAL,
         seed: int = 0,
     ) -> ApplicabilityReference:
         """The reference of training sites with `values` (n_sites, n_variables) of the predictors `names`.
 
         folds: number of the fold each site is tested in; the threshold is the largest dissimilarity index of
         a training site to those of other folds, outliers removed. Sites of no fold (negative) count as
-        neighbours only. Predictors that do not vary are left out. Of more than `MAX_SITES` sites a random
-        part is taken. Raises `ApplicabilityError` where fewer than two sites or no predictor is left.
+        neighbours only. Predictors that do not vary or do not weigh anything are left out. Of more than
+        `MAX_SITES` sites a random part is taken. Raises `ApplicabilityError` where fewer than two sites or no
+        predictor is left.
         """
         table = np.asarray(values, dtype=np.float64)
         groups = None if folds is None else np.asarray(folds)
@@ -116,13 +121,22 @@ class ApplicabilityReference:
             weighting,
         )
 
-    def dissimilarity(self, values: ArrayLike) -> NDArray[np.float64]:
+    def dissimilarity(
+        self,
+        values: ArrayLike,
+        others: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        other_groups: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
         """Dissimilarity index of places with predictors (n, n_variables): 0 at a training site, no unit.
 
         DI = weighted distance to the nearest training site / mean weighted distance between training sites.
+        others: predictors of the sites to compare with instead; groups, other_groups: with both, only sites
+        of another group than the place's own count, as folds of a cross-validation.
         """
         places = self._scaled(values) * self.weights
-        return nearest_distances(places, self.sites * self.weights) / self.mean_distance
+        sites = self.sites if others is None else self._scaled(others)
+        return nearest_distances(places, sites * self.weights, groups, other_groups) / self.mean_distance
 
     def applies(self, dissimilarity: ArrayLike) -> NDArray[np.bool_]:
         """Whether places of these dissimilarity indices lie in the area of applicability; not where NaN."""
@@ -159,14 +173,19 @@ class ApplicabilityReference:
         return checksums.digest_json([self.settings, checksums.digest_bytes(content)])
 
     def rounded(self) -> ApplicabilityReference:
-        """The reference as its file holds it: sites rounded to three significant digits (half precision)."""
-        sites = np.clip(self.sites, -6e4, 6e4).astype(np.float16).astype(np.float32)
-        return ApplicabilityReference(**{**self.__dict__, "sites": sites})
+        """The reference as its file holds it: sites on 256 levels of each predictor; see `levels_of`."""
+        return ApplicabilityReference(**{**self.__dict__, "sites": from_levels(*to_levels(self.sites))})
+
+    def rounding_error(self, values: ArrayLike) -> float:
+        """Largest error of the dissimilarity index at places (n, n_variables) when it comes from the file."""
+        error = self.rounded().dissimilarity(values) - self.dissimilarity(values)
+        return float(np.nanmax(np.abs(error), initial=0.0))
 
     def save(self, path: Path) -> Path:
-        """Write the reference; sites are kept in half precision (about three digits)."""
+        """Write the reference, a byte per site and predictor: a few hundred kilobytes for 20,000 sites."""
         from io import BytesIO
 
+        codes, levels = to_levels(self.sites)
         buffer = BytesIO()
         np.savez_compressed(
             buffer,
@@ -175,7 +194,8 @@ class ApplicabilityReference:
             mean=self.mean,
             deviation=self.deviation,
             weights=self.weights,
-            sites=self.rounded().sites.astype(np.float16),
+            codes=np.ascontiguousarray(codes.T),
+            levels=levels,
             limits=np.array([self.mean_distance, self.threshold]),
             words=np.array([self.folds, self.weighting], dtype=np.str_),
         )
@@ -187,11 +207,16 @@ class ApplicabilityReference:
         """Read a reference; raises `ApplicabilityError` for a file that is none. Runs no code of the file."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                if int(file["format"]) != _FORMAT:
+                form = int(file["format"])
+                if form not in (_FORMAT, _HALF_PRECISION):
                     raise ApplicabilityError(
-                        f"{path} has format {int(file['format'])}, this version reads {_FORMAT}; make it "
-                        "again with `python -m sdm_core trust`."
+                        f"{path} has format {form}, this version reads up to {_FORMAT}; make it again with "
+                        "`python -m sdm_core trust`."
                     )
+                if form == _HALF_PRECISION:
+                    sites = file["sites"].astype(np.float32)
+                else:
+                    sites = from_levels(file["codes"].T, file["levels"])
                 mean_of_distances, threshold = (float(number) for number in file["limits"])
                 folds, weighting = (str(word) for word in file["words"])
                 return cls(
@@ -199,13 +224,13 @@ class ApplicabilityReference:
                     file["mean"],
                     file["deviation"],
                     file["weights"],
-                    file["sites"].astype(np.float32),
+                    sites,
                     mean_of_distances,
                     threshold,
                     folds,
                     weighting,
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
             raise ApplicabilityError(
                 f"{path} cannot be read as the reference of an area of applicability ({error}); make it "
                 "again with `python -m sdm_core trust`."

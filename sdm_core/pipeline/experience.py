@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdm_core.applicability import ApplicabilityReference
+from sdm_core.applicability.importance import COORDINATES
 from sdm_core.models import SiteInputs, SpeciesModel
 
-COORDINATES = ("longitude", "latitude")
 #: Layers of tiled predictions that say how far to trust them.
 TRUST_LAYERS = ("applicability", "dissimilarity", "mess")
 

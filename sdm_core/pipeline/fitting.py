@@ -200,6 +200,15 @@ def calibration_logits(prepared: TrainingData, device: str = "auto") -> tuple[np
     return logits, split
 
 
+def kept_calibration_logits(prepared: TrainingData) -> tuple[np.ndarray, Split] | None:
+    """What `calibration_logits` gives, where the cache has it; None where models would have to be fitted."""
+    settings = prepared.config.evaluation
+    split = make_split(settings.all_splits[0], settings, prepared.lonlat, settings.seeds[0])
+    path = _cached_logits_path(prepared, prepared.config.members, split)
+    kept = _kept(path, (prepared.n_sites, len(prepared.species)))
+    return None if kept is None else (kept[0], split)
+
+
 def _one_run(
     prepared: TrainingData,
     name: str,

@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 
 from sdm_core import config as paths
 from sdm_core.applicability import (
+    EQUAL,
     REFERENCE_FILE,
     ApplicabilityReference,
     ensemble_spread,
 )
+from sdm_core.applicability.importance import Importance
 from sdm_core.errors import CheckpointMismatchError, ConfigurationError
-from sdm_core.evaluation import Calibration
+from sdm_core.evaluation import Calibration, Split
 from sdm_core.models import Ensemble, SiteInputs, SpeciesModel
 from sdm_core.pipeline.configuration import AtlasConfig, load_config
 from sdm_core.pipeline.experience import predictor_columns, predictor_names, trust_values
 from sdm_core.pipeline.model_folder import read_metadata
 from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import Prepared
+from sdm_core.pipeline.reliance import held_out_check, importance_of
 from sdm_core.pipeline.splits import make_split
 from sdm_core.pipeline.tables import parse_table
 from sdm_core.prediction import PredictionStore, write_manifest
@@ -38,31 +41,57 @@ from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
-#: Cells looked at between two steps of the progress bar.
-_CHUNK = 8192
+#: How weights by importance are called.
+WEIGHTED = "predictors weigh by their importance"
+#: Cells on which the error of the small file is measured.
+_ROUNDING_CELLS = 5000
 #: MESS below it is kept as it.
 _LOWEST_MESS = -100.0
 #: Steps that values are kept in, as coarse as a map can bear: the file ships with its atlas.
 _DI_STEPS, _MESS_STEPS, _SPREAD_STEPS = 32, 50, 16
 
 
-def write_trust(folder: Path, prepared: Prepared, predictor: ModelPredictor | None = None) -> Path:
+def write_trust(
+    folder: Path,
+    prepared: Prepared,
+    predictor: ModelPredictor | None = None,
+    held_out: tuple[np.ndarray, Split] | None = None,
+    weighted: bool = True,
+) -> Path:
     """Write `applicability.npz` and `trust.parquet` into an atlas folder, and its manifest anew.
 
-    prepared: the training sites of its model. Raises `ApplicabilityError` where there are too few of them.
+    Args:
+        folder: the atlas.
+        prepared: the training sites of its model.
+        predictor: the model, by default that of the folder.
+        held_out: logits of held-out sites and what was held out; with them the notes say how wrong
+            predictions are inside and outside the area of applicability, weighted and not.
+        weighted: weigh predictors by how much the model relies on them; else all the same.
+
+    Raises `ApplicabilityError` where there are too few sites.
     """
     judge = predictor or ModelSpec(str(folder)).load()
-    reference = training_reference(prepared, judge)
+    importance = importance_of(prepared, judge)
+    weighed = training_reference(prepared, judge, importance)
+    equal = training_reference(prepared, judge)
+    reference = weighed if weighted else equal
     reference.save(folder / REFERENCE_FILE)
-    layers = atlas_layers(PredictionStore.open(folder), judge, reference.rounded())
+    notes: dict[str, Any] = {"importance": importance.to_dict()}
+    if held_out is not None:
+        references = {WEIGHTED: weighed, EQUAL: equal}
+        notes["held_out"] = {n: held_out_check(prepared, r, *held_out) for n, r in references.items()}
+    layers = atlas_layers(PredictionStore.open(folder), judge, reference, notes)
     write_whole(folder / TRUST_FILE, layers.to_bytes())
     write_manifest(folder)
     return folder / TRUST_FILE
 
 
-def training_reference(prepared: Prepared, predictor: ModelPredictor) -> ApplicabilityReference:
+def training_reference(
+    prepared: Prepared, predictor: ModelPredictor, importance: Importance | None = None
+) -> ApplicabilityReference:
     """What the model of a predictor has seen: its training sites, kept apart by the folds that judged it.
 
+    With the importance of its predictors they are weighed by it, else all weigh the same.
     Raises `CheckpointMismatchError` when these are not the sites it was trained on.
     """
     if predictor.notes.get("data_fingerprint") != prepared.fingerprint:
@@ -78,22 +107,50 @@ def training_reference(prepared: Prepared, predictor: ModelPredictor) -> Applica
         predictor_columns(prepared.inputs, columns, names),
         names,
         split.folds,
+        weights=None if importance is None else importance.weights,
         folds_text=split.name,
+        weighting=EQUAL if importance is None else importance.text,
     )
 
 
 def atlas_layers(
-    store: PredictionStore, predictor: ModelPredictor, reference: ApplicabilityReference
+    store: PredictionStore,
+    predictor: ModelPredictor,
+    reference: ApplicabilityReference,
+    notes: Mapping[str, Any] | None = None,
 ) -> CellLayers:
-    """Layers of every cell of an atlas, as `trust.parquet` holds them."""
-    found = _values_of_cells(store, predictor, reference)
+    """Layers of every cell of an atlas, as `trust.parquet` holds them, by the reference as its file has it.
+
+    notes: kept with the layers; what held-out sites say of the reference also goes into its settings.
+    """
+    rounded = reference.rounded()
+    found = _values_of_cells(store, predictor, rounded)
     known = {name: values for name, values in found.items() if np.isfinite(values).any()}
+    settings = {**rounded.settings, "rounding_error": _rounding_error(store, predictor, reference)}
+    for check in (notes or {}).get("held_out", {}).values():
+        if check["weighting"] == reference.weighting:
+            settings["held_out"] = {name: check[name] for name in ("split", "inside", "outside")}
     return cell_layers(
         np.asarray(store.cells),
         known,
-        {name: _layer(name, values, reference) for name, values in known.items()},
-        {"applicability": reference.settings},
+        {name: _layer(name, values, rounded) for name, values in known.items()},
+        {**(notes or {}), "applicability": settings},
     )
+
+
+def _rounding_error(
+    store: PredictionStore, predictor: ModelPredictor, reference: ApplicabilityReference
+) -> float:
+    """Largest error of the dissimilarity index that the small file brings, over a part of the cells."""
+    columns = {name: number for number, name in enumerate(predictor.covariates.feature_names)}
+    lonlat = np.asarray(store.lonlat)
+    if len(lonlat) > _ROUNDING_CELLS:
+        lonlat = lonlat[np.random.default_rng(0).choice(len(lonlat), _ROUNDING_CELLS, replace=False)]
+    parts = [
+        predictor_columns(inputs, columns, reference.names)
+        for _, inputs in predictor.cells.inputs(lonlat, on_data_only=False)
+    ]
+    return reference.rounding_error(np.concatenate(parts)) if parts else 0.0
 
 
 def _values_of_cells(

@@ -98,9 +98,12 @@ class CellLayers:
             "notes": dict(self.notes),
         }
         table = pa.table({name: pa.array(codes) for name, codes in self.codes.items()})
-        table = table.replace_schema_metadata({_KEY: json.dumps(note, ensure_ascii=False).encode()})
         buffer = BytesIO()
-        pq.write_table(table, buffer, compression="zstd", compression_level=22)
+        # Without Arrow's own schema, which would hold the notes a second time.
+        options = {"compression": "zstd", "compression_level": 22, "store_schema": False}
+        with pq.ParquetWriter(buffer, table.schema, **options) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({_KEY: json.dumps(note, ensure_ascii=False).encode()})
         return buffer.getvalue()
 
 
