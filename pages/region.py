@@ -7,11 +7,13 @@ import streamlit as st
 from pages.ui import (
     frame,
     region_choose,
+    region_compare,
     region_details,
     region_finer,
     region_read,
     region_records,
     region_rules,
+    region_several,
     region_species,
     region_standing,
     region_statuses,
@@ -22,10 +24,19 @@ from pages.ui import (
 PAGE_FIELDS = ("atlas", "region", "resolution", "containment", "rule", "value")
 
 region = region_choose.current_region()
-choosing = region is None or bool(st.session_state.get("choosing"))
-region_choose.step_line(1 if choosing else 2)
+comparing = region_several.comparing()
+choosing = not comparing and (region is None or bool(st.session_state.get("choosing")))
+steps, beside = st.columns([1.5, 1], vertical_alignment="center")
+with steps:
+    region_choose.step_line(1 if choosing else 2)
+with beside, st.container(horizontal=True, horizontal_alignment="right", key="compare_steps"):
+    if not comparing:
+        region_several.beside_steps(None if choosing else region)
 with frame.friendly_errors():
-    if choosing:
+    if comparing:
+        region_compare.show(region)
+        state.write_address(PAGE_FIELDS)
+    elif choosing:
         region_choose.choose(region)
         state.write_address(PAGE_FIELDS)
     else:

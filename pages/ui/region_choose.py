@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.ui import draw_map, frame, resources, state
+from pages.ui import draw_map, frame, region_several, resources, state
 from pages.ui.messages import say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError, MissingCRSError
@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
 
-MODES = ("draw", "place", "upload", "cells")
-UPLOAD_TYPES = ["geojson", "json", "gpkg", "kml", "kmz", "zip"]
+MODES = ("draw", "place", "upload", "cells", "several")
 #: Finer steps of hexagons a user may click together: resolutions below the atlas's own.
 _CELL_SIZES = 3
 _MAX_KEPT = 12
-_FAMILIAR_PLACES = ("Pyrenees", "Sierra Nevada", "Alps", "Slovenia", "Andorra")
 
 
 def current_region() -> Region | None:
@@ -89,9 +87,15 @@ def choose(region: Region | None) -> None:
             _upload()
         elif mode == "cells":
             resolution = _choose_cell_size(atlas)
+        elif mode == "several":
+            region_several.controls(atlas)
         else:
             st.caption(say("draw_hint"))
-        _empty_state(atlas, region)
+        _empty_state(atlas, region, mode)
+    if mode == "several":
+        with rest:
+            region_several.listing(atlas)
+        return
     with rest, st.container(key="draw_box"):
         if mode == "cells":
             _click_cells(bounds, coverage, resolution)
@@ -138,7 +142,7 @@ def _upload() -> None:
     """A file becomes a region; a refusal is one sentence, and the file can be replaced at once."""
     file = st.file_uploader(
         say("upload_label"),
-        type=UPLOAD_TYPES,
+        type=region_several.UPLOAD_TYPES,
         key="region_file",
         max_upload_size=config.MAX_UPLOAD_BYTES // 2**20,
     )
@@ -157,9 +161,46 @@ def _upload() -> None:
             raise
         st.session_state["file_without_crs"] = file.file_id
         st.rerun()
+    if (chosen := _part_of(file.getvalue(), file.name, file.file_id, crs, region)) is None:
+        return
     st.session_state["last_file"] = file.file_id
-    take(region)
+    take(chosen)
     st.rerun()
+
+
+def _part_of(data: bytes, name: str, file_id: str, crs: str | None, whole: Region) -> Region | None:
+    """The region to read from a file: the only area it holds, or the one chosen; None until one is.
+
+    A file of several areas can be read as one, area by area, or taken to the comparison.
+    """
+    try:
+        found = region_several.read_file(data, name, file_id, crs)
+    except FlorascopeError:  # its areas make a region together, if not one by one
+        return whole
+    if len(found.regions) < 2:
+        return whole
+    parts = [whole, *found.regions]
+    place = st.selectbox(
+        say("upload_several", n=len(found.regions), name=name),
+        range(len(parts)),
+        format_func=lambda place: parts[place].name if place else say("upload_together"),
+        key=f"upload_part_{file_id}",
+    )
+    if st.button(say("upload_read"), key="upload_read", type="primary", width="stretch"):
+        return parts[place]
+    if st.button(
+        say("upload_compare", n=len(found.regions)),
+        key="upload_compare",
+        icon=":material/table_chart:",
+        width="stretch",
+    ):
+        for sentence in region_several.add(found.regions):
+            st.toast(sentence, icon=":material/info:")
+        region_several.compare()
+        st.rerun()
+    for note in found.notes:
+        st.html(f'<p class="fs-notes" data-testid="upload-note">{html.escape(note)}</p>')
+    return None
 
 
 def _choose_cell_size(atlas: Atlas) -> int:
@@ -208,7 +249,7 @@ def toggle_cell(chosen: list[str], point: tuple[float, float], resolution: int) 
         chosen.append(name)
 
 
-def _empty_state(atlas: Atlas, region: Region | None) -> None:
+def _empty_state(atlas: Atlas, region: Region | None, mode: str) -> None:
     """What to do first: an example that works, or the way back to the area chosen before."""
     if region is not None:
         if st.button(
@@ -216,6 +257,8 @@ def _empty_state(atlas: Atlas, region: Region | None) -> None:
         ):
             st.session_state["choosing"] = False
             st.rerun()
+        return
+    if mode == "several":
         return
     region = example(atlas)
     st.html(f'<p class="fs-note" data-testid="empty-state">{html.escape(say("region_empty"))}</p>')
@@ -228,9 +271,8 @@ def example(atlas: Atlas) -> Region:
     """An area that works with this atlas: a place most people know, or the middle of the atlas."""
     version = str(atlas.store.version)
     places = resources.wide_places_in(atlas.name, version)
-    for name in (*_FAMILIAR_PLACES, *places[:1]):
-        if name in places:
-            return resources.place(name)
+    if names := [*region_several.familiar_places(atlas), *places[:1]]:
+        return resources.place(names[0])
     west, south, east, north = resources.padded(resources.atlas_bounds(atlas.name, version), -0.3)
     from sdm_core import regions
 

@@ -47,7 +47,7 @@ def header(region: Region) -> tuple[Atlas, int, str, dict[str, Any]]:
     with size_column:
         resolution = region_finer.choose(atlas, region)
     with rule_column:
-        rule, options = _choose_rule()
+        rule, options = choose_rule()
     with change:
         if st.button(
             say("change_area"), key="change_area", icon=":material/edit_location_alt:", width="stretch"
@@ -63,7 +63,7 @@ def header(region: Region) -> tuple[Atlas, int, str, dict[str, Any]]:
     return atlas, resolution, rule, options
 
 
-def _choose_rule() -> tuple[str, dict[str, Any]]:
+def choose_rule() -> tuple[str, dict[str, Any]]:
     """Rule and its options; which cells are counted is chosen in the same place and kept in the view."""
     rule = state.settle_rule(config.DEFAULT_RULE)
     with st.popover(f"{say('rule_short')}: {RULES[rule]}", icon=":material/rule:", width="stretch"):

@@ -1,0 +1,380 @@
+"""Several areas side by side: a table to sort, a map of all of them, and the reports to take away."""
+
+from __future__ import annotations
+
+import datetime
+import html
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.ui import (
+    frame,
+    maps,
+    numbers,
+    region_choose,
+    region_read,
+    region_records,
+    region_several,
+    region_statuses,
+    resources,
+    state,
+)
+from pages.ui.messages import LAYERS, say
+from pages.ui.region_take import FORMATS
+from sdm_core.regions import DEFAULT_CONTAINMENT
+
+if TYPE_CHECKING:
+    from sdm_core.regions import Region
+    from sdm_core.registry import Atlas
+    from sdm_core.reports import Comparison, RegionNumbers
+
+#: Numbers of the session's areas by what decides them; its last ZIP of reports; whether reading was stopped.
+_NUMBERS, _ZIP, _STOPPED = "compared_numbers", "compared_zip", "compare_stopped"
+_MAX_KEPT = 400
+#: Reports one click writes; more are for the command line.
+MAX_REPORTS = 20
+_TABLE_HEIGHT = 430
+#: Areas that cannot be compared, named one by one.
+_MAX_SAID = 5
+_PIXELS = (420, 390)
+
+
+def show(region: Region | None) -> None:
+    """The comparison of the areas gathered; `region` is the one to go back to."""
+    from sdm_core import reports
+
+    atlas, rule, options = _header(region)
+    containment = state.settle_containment(DEFAULT_CONTAINMENT)
+    places, refused = reports.sort_out(atlas, region_several.gathered(), containment)
+    for error in refused[:_MAX_SAID]:
+        st.html(f'<p class="fs-notes" data-testid="compare-refused">{html.escape(str(error))}</p>')
+    if len(refused) > _MAX_SAID:
+        st.html(f'<p class="fs-notes">{say("compare_more_refused", n=len(refused) - _MAX_SAID)}</p>')
+    if len(places) < 2:
+        st.info(say("compare_too_few", n=len(places)), icon=":material/info:")
+        return
+    found = _read(atlas, places, rule, options, containment)
+    if found is None:
+        return
+    read, comparison = found
+    _map_and_table(atlas, read, comparison)
+    with st.container(key="compare_notes"):
+        items = "".join(f"<li>{html.escape(note)}</li>" for note in comparison.notes)
+        st.html(f'<p class="fs-note"><b>{say("compare_notes")}</b></p><ul class="fs-note">{items}</ul>')
+    _reports(atlas, read, rule, options, containment)
+
+
+def _header(region: Region | None) -> tuple[Atlas, str, dict[str, Any]]:
+    """Title, atlas, rule, and the ways back."""
+    title, atlas_column, rule_column, change = st.columns(
+        [2.4, 1.3, 1.4, 1.1], vertical_alignment="bottom", gap="small"
+    )
+    with atlas_column:
+        atlas = frame.choose_atlas()
+    with rule_column:
+        rule, options = region_read.choose_rule()
+    with change:
+        if region is not None and st.button(
+            say("compare_back"), key="compare_back", icon=":material/arrow_back:", width="stretch"
+        ):
+            region_several.compare(False)
+            st.rerun()
+        if st.button(
+            say("compare_change"), key="compare_change", icon=":material/edit_location_alt:", width="stretch"
+        ):
+            region_several.compare(False)
+            st.session_state["choosing"] = True
+            st.session_state["region_mode"] = "several"
+            st.rerun()
+    n_areas = len(region_several.gathered())
+    title.html(
+        f'<h2 class="fs-region">{say("compare_title", n=n_areas)}</h2>'
+        f'<div class="fs-note">{html.escape(frame.source_line(atlas))}</div>'
+    )
+    frame.show_notices()
+    return atlas, rule, options
+
+
+def _read(
+    atlas: Atlas, places: list[Region], rule: str, options: dict[str, Any], containment: str
+) -> tuple[list[Region], Comparison] | None:
+    """The areas that are read and their table; None while there are fewer than two.
+
+    Reading many areas shows progress and can be stopped; what was read stays.
+    """
+    from sdm_core import reports
+
+    kept: dict[tuple[Any, ...], RegionNumbers] = st.session_state.setdefault(_NUMBERS, {})
+    matched = region_statuses.matched(atlas)
+    basis = (
+        str(atlas.store.version),
+        rule,
+        repr(options),
+        containment,
+        *(file.digest for file in region_statuses.files()),
+    )
+    keys = [(region.geometry_hash, region.name, *basis) for region in places]
+    missing = [place for place, key in enumerate(keys) if key not in kept]
+    if st.session_state.get(_STOPPED) not in (None, basis):
+        st.session_state.pop(_STOPPED)
+    if missing and st.session_state.get(_STOPPED) is None:
+        holder = st.empty()
+        with holder.container():
+            progress = st.progress(0.0)
+            st.button(
+                say("compare_cancel"),
+                key="compare_cancel",
+                icon=":material/close:",
+                on_click=lambda: st.session_state.update({_STOPPED: basis}),
+            )
+        started = time.perf_counter()
+        for done, place in enumerate(missing):
+            said = say("compare_reading", name=places[place].name, done=done + 1, n=len(missing))
+            progress.progress(done / len(missing), text=said + _left(started, done, len(missing)))
+            while len(kept) >= _MAX_KEPT:
+                kept.pop(next(iter(kept)))
+            kept[keys[place]] = reports.read_numbers(
+                atlas, places[place], rule, containment, matched, **options
+            )
+        holder.empty()
+        missing = []
+    if missing:
+        done = len(places) - len(missing)
+        words, again = st.columns([4, 1], vertical_alignment="center")
+        words.info(say("compare_stopped", done=done, n=len(places)), icon=":material/pause:")
+        if again.button(say("compare_go_on"), key="compare_go_on", width="stretch"):
+            st.session_state.pop(_STOPPED)
+            st.rerun()
+    read = [place for place, key in enumerate(keys) if key in kept]
+    if len(read) < 2:
+        return None
+    chosen = [places[place] for place in read]
+    return chosen, reports.compare(atlas.store, chosen, [kept[keys[place]] for place in read])
+
+
+def _left(started: float, done: int, total: int) -> str:
+    """Time left, once it can be told."""
+    spent = time.perf_counter() - started
+    if not done or spent < 2:
+        return ""
+    return " · " + say("compare_left", time=numbers.duration(spent / done * (total - done)))
+
+
+@st.fragment
+def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -> None:
+    """The outlines on the map beside the table; a row leads to its area."""
+    left, right = st.columns([1, 1.9], gap="small")
+    with right:
+        with_ends, hint, download = st.columns([1.1, 2, 0.9], vertical_alignment="center")
+        ends = with_ends.toggle(
+            say("compare_intervals"), key="compare_intervals", help=say("compare_intervals_help")
+        )
+        hint.caption(say("compare_hint"))
+        download.download_button(
+            say("compare_csv"),
+            data=comparison.to_csv(),
+            file_name=f"{_stem(atlas, places)}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="compare_csv",
+            width="stretch",
+        )
+        table, config_of = table_of(comparison, ends)
+        selection = st.dataframe(
+            table,
+            hide_index=True,
+            height=min(_TABLE_HEIGHT, 36 * (len(table) + 1) + 12),
+            key="compare_rows",
+            on_select="rerun",
+            selection_mode="single-row",
+            column_config=config_of,
+        )
+        rows = selection.selection.rows if selection else []
+        chosen = places[rows[0]] if rows and rows[0] < len(places) else None
+        if chosen is not None and st.button(
+            say("compare_read", name=chosen.name), key="compare_read", icon=":material/arrow_forward:"
+        ):
+            region_several.compare(False)
+            region_choose.take(chosen)
+            st.rerun()
+    with left:
+        _map(atlas, places, chosen)
+
+
+def _map(atlas: Atlas, places: Sequence[Region], chosen: Region | None) -> None:
+    """Richness of the land the areas lie in, with their outlines; the chosen one alone once there is one."""
+    shown = [chosen] if chosen is not None else list(places)
+    west, south, east, north = zip(*(region.bounds for region in shown), strict=True)
+    bounds = resources.padded((min(west), min(south), max(east), max(north)), 0.08)
+    version = str(atlas.store.version)
+    cells = resources.map_cells(atlas.name, version, tuple(round(edge, 3) for edge in bounds))
+    part = "compare:" + ",".join(f"{edge:.3f}" for edge in bounds)
+    url, scale = maps.published(atlas, "richness", 0, cells, 0.0, False, part)
+    outlines = [resources.outline(region.geometry_hash, region) for region in shown]
+    with st.container(key="region_map_box"):
+        st.pydeck_chart(
+            maps.hexagon_map(
+                url,
+                "richness",
+                bounds,
+                outline={"type": "FeatureCollection", "features": outlines},
+                pixels=_PIXELS,
+            ),
+            height=_TABLE_HEIGHT - 40,
+            key="compare_map",
+            alt=say("map_alt", layer=LAYERS["richness"]),
+        )
+        st.html(
+            maps.legend(
+                scale,
+                LAYERS["richness"],
+                say("legend_hexagon", area=numbers.number(cells.mean_area_km2)),
+                frame.source_line(atlas),
+                show_observed=False,
+                italic=False,
+            )
+        )
+
+
+def table_of(comparison: Comparison, with_ends: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table as the page shows it, and how its columns are written; `with_ends` for those of intervals."""
+    config_of = st.column_config
+    values: dict[str, list[Any]] = {
+        "region": [row["region"] for row in comparison.rows],
+        "trust_grade": [row["trust_grade"] for row in comparison.rows],
+    }
+    shown: dict[str, Any] = {
+        "region": config_of.TextColumn(say("compare_area"), width=170, pinned=True),
+        "trust_grade": config_of.TextColumn(say("compare_grade"), width=55),
+    }
+    ends = comparison.intervals() if with_ends else {}
+    for column in comparison.columns:
+        label = f"{column.label}, {column.unit}" if column.unit else column.label
+        for key, title in zip(
+            (column.key, *ends.get(column.key, ())),
+            (label, say("compare_low"), say("compare_high")),
+            strict=False,
+        ):
+            values[key] = [row.get(key) for row in comparison.rows]
+            width = 105 if key == column.key else 75
+            shown[key] = config_of.NumberColumn(title, format=f"%.{column.digits}f", width=width, help=label)
+    table = pd.DataFrame(values)
+    for key in table.columns[2:]:
+        table[key] = pd.to_numeric(table[key])
+    return table, shown
+
+
+def _stem(atlas: Atlas, places: Sequence[Region]) -> str:
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    return numbers.file_stem(say("compare_title", n=len(places)), atlas.name, today)
+
+
+def _reports(
+    atlas: Atlas, places: list[Region], rule: str, options: dict[str, Any], containment: str
+) -> None:
+    """A report of each area and the comparison, in one ZIP."""
+    st.subheader(say("compare_reports"), anchor="take", divider=False)
+    if len(places) > MAX_REPORTS:
+        st.info(say("compare_too_many", most=MAX_REPORTS, n=len(places)), icon=":material/terminal:")
+        return
+    st.caption(say("compare_reports_hint"))
+    choice, action = st.columns([3.2, 1.3], vertical_alignment="bottom")
+    with choice:
+        formats = st.pills(
+            say("formats"),
+            list(FORMATS),
+            selection_mode="multi",
+            default=[name for name in FORMATS if name != "figures"],
+            format_func=lambda name: FORMATS[name].split(",")[0],
+            key="compare_formats",
+            help="  \n".join(FORMATS.values()),
+        )
+    records = region_records.kept()
+    key = (
+        tuple((region.geometry_hash, region.name) for region in places),
+        str(atlas.store.version),
+        rule,
+        repr(options),
+        containment,
+        tuple(file.digest for file in region_statuses.files()),
+        records.fingerprint if records is not None else "",
+        tuple(formats),
+    )
+    with action:
+        asked = st.button(
+            say("compare_prepare", n=len(places)),
+            key="compare_prepare",
+            type="primary",
+            icon=":material/description:",
+            disabled=not formats,
+            width="stretch",
+        )
+    if asked:
+        started = time.perf_counter()
+        made = build(atlas, places, rule, options, containment, formats)
+        st.session_state[_ZIP] = (key, made, time.perf_counter() - started)
+    kept = st.session_state.get(_ZIP)
+    if kept and kept[0] == key:
+        st.caption(say("ready", seconds=f"{kept[2]:.1f}"))
+        st.download_button(
+            say("compare_zip"),
+            data=kept[1],
+            file_name=f"{_stem(atlas, places)}.zip",
+            mime="application/zip",
+            type="primary",
+            icon=":material/download:",
+            on_click="ignore",
+            key="compare_zip",
+        )
+
+
+def build(
+    atlas: Atlas,
+    places: Sequence[Region],
+    rule: str,
+    options: dict[str, Any],
+    containment: str,
+    formats: Sequence[str],
+) -> bytes:
+    """The ZIP of all reports and the comparison, with progress and a way to stop; raises FlorascopeError."""
+    from sdm_core import reports
+
+    holder = st.empty()
+    with holder.container():
+        progress = st.progress(0.0)
+        st.button(say("compare_cancel"), key="compare_report_cancel", icon=":material/close:")
+    started = time.perf_counter()
+    notes: list[str] = []
+
+    def told(done: int, name: str) -> None:
+        said = say("compare_writing", name=name, done=done + 1, n=len(places))
+        progress.progress(done / len(places), text=said + _left(started, done, len(places)))
+
+    with tempfile.TemporaryDirectory(prefix="florascope-") as folder:
+        out = Path(folder) / "comparison"
+        reports.build_comparison(
+            atlas,
+            places,
+            out,
+            rule=rule,
+            formats=formats,
+            containment=containment,
+            on_note=notes.append,
+            on_progress=told,
+            records=region_records.kept(),
+            statuses=region_statuses.files(),
+            **options,
+        )
+        archive = reports.zip_folder(out, Path(folder) / "reports.zip")
+        body = archive.read_bytes()
+    holder.empty()
+    for note in dict.fromkeys(notes):
+        st.warning(note, icon=":material/info:")
+    return body
