@@ -17,7 +17,7 @@ import shapely
 from sdm_core import regions, statuses
 from sdm_core.__main__ import main
 from sdm_core.indicators import CONCERN_LAYERS, THREAT_TEXTS, concern_layers, summarise_region
-from sdm_core.reports import build_report, concern, text
+from sdm_core.reports import build_report, concern, red_lists, text
 from tests.test_threat import LIST
 
 VALLEY = shapely.box(0.05, 42.32, 2.15, 42.88)
@@ -68,7 +68,7 @@ def test_threatened_share_of_the_page_is_that_of_the_data_file(reports):
     said = section(reports["listed"], 6)
     for version in ("official", "completed"):
         share, low, high = (red[version][name] for name in ("threatened_share", "low", "high"))
-        shown = [concern.share_text(value).replace(text.UNIT_SPACE, " ") for value in (share, low, high)]
+        shown = [red_lists.share_text(value).replace(text.UNIT_SPACE, " ") for value in (share, low, high)]
         assert f"{shown[0]} ({shown[1]}–{shown[2]})" in said
         assert text.percent(red[version]["shares"]["VU"]).replace(text.UNIT_SPACE, " ") in said
     assert f"{red['official']['unassessed_percent']:.0f} % of all expected species are not assessed" in said

@@ -1,10 +1,12 @@
 """A region's report: HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, rasters and a manifest of checksums.
 
-content, wording, card, species   what the report says, from the region's indicators and the model card
-cartography, figures, drawings    maps and charts at 300 dpi
+facts                             what a report is made of
+content                           what it says, section by section: cover, area, species, concern, structure, …
+wording, text, card               sentences, numbers as readers see them, what the model card says
+cartography, figures, charts      how maps and charts are drawn at 300 dpi; which there are: drawings
 render                            one template, two editions: one HTML file, and A4 by WeasyPrint
-odmap                             the ODMAP table as a file
-files, folder                     data files; a folder that is written whole or not at all
+data, files, odmap                files of numbers: tables, cells, rasters, the ODMAP table
+folder                            a folder that is written whole or not at all
 build                             `build_report`
 side_by_side                      several regions: which can be compared, and the table of their numbers
 comparison                        `build_comparison`: several regions, a report each and that table

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sdm_core import config, exports, regions
+from sdm_core import config, regions
 from sdm_core.applicability import assess_trust, next_places
 from sdm_core.errors import ReportError
 from sdm_core.indicators import (
-    RegionSummary,
     benchmark_region,
-    concern_layers,
     region_structure,
     rule_options,
     summarise_region,
 )
 from sdm_core.observed import Records, observe_region
 from sdm_core.reports import card as cards
-from sdm_core.reports import content, drawings, figures, files, folder, odmap, render, text
-from sdm_core.reports.observed import OBSERVED_FILE, observed_table, with_observed
+from sdm_core.reports import content, drawings, figures, folder, render, text
+from sdm_core.reports.data import write_data
+from sdm_core.reports.facts import ReportFacts, credit_line, top_species
+from sdm_core.reports.observed import OBSERVED_FILE
 from sdm_core.statuses import StatusFile, match_statuses
 
 logger = logging.getLogger(__name__)
@@ -65,7 +61,7 @@ def build_report(
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
     on_selection: Callable[[str], None] | None = None,
-    on_facts: Callable[[content.ReportFacts], None] | None = None,
+    on_facts: Callable[[ReportFacts], None] | None = None,
     **options: Any,
 ) -> list[Path]:
     """Write the report of a region into the folder `out` and name its files.
@@ -131,7 +127,7 @@ def build_report(
     places = next_places(store, chosen.rows, summary.species_table)
     stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched)
     inside = region_structure(store, chosen.rows, rule, summary.rule_options, matched)
-    facts = content.ReportFacts(
+    facts = ReportFacts(
         atlas,
         region,
         chosen,
@@ -147,7 +143,7 @@ def build_report(
         places,
     )
     with folder.staged_folder(out, _all_files()) as fresh:
-        _write_data(fresh, wanted, facts)
+        write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
         written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
     if on_facts is not None:
@@ -179,67 +175,10 @@ def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return wanted
 
 
-def _write_data(fresh: Path, wanted: Sequence[str], facts: content.ReportFacts) -> None:
-    """Every file but the pages."""
-    summary, store, rows = facts.summary, facts.atlas.store, facts.chosen.rows
-    if "csv" in wanted:
-        table = summary.species_table
-        if facts.observed is not None:
-            table = with_observed(table, facts.observed)
-            files.write_observed(fresh / OBSERVED_FILE, observed_table(facts.observed))
-        files.write_species(fresh / "species.csv", table)
-        files.write_habitats(fresh / "habitats.csv")
-    if "json" in wanted:
-        files.write_indicators(
-            fresh / "indicators.json",
-            {
-                **_origin(facts),
-                **summary.to_dict(),
-                "benchmarks": facts.benchmarks.to_dict(),
-                "structure": facts.structure.to_dict(),
-                "trust": facts.trust.to_dict(),
-                "next_places": None if facts.next_places is None else facts.next_places.to_dict(),
-                **({"observed": facts.observed.to_dict()} if facts.observed is not None else {}),
-            },
-        )
-    if "geojson" in wanted:
-        files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
-    if "methods" in wanted:
-        rows_of_odmap = odmap.odmap_rows(facts.atlas.card, summary, content.citation(facts))
-        odmap.write_odmap(fresh / "odmap.csv", rows_of_odmap)
-        shutil.copyfile(render.TEMPLATES_DIR / "reproduce.py", fresh / "reproduce.py")
-    layers = _layers(store, rows)
-    if "geoparquet" in wanted:
-        exports.write_cells(
-            fresh / "cells.geoparquet",
-            np.asarray(store.cells)[rows],
-            np.asarray(store.lonlat)[rows],
-            facts.chosen.hectares,
-            {name: values for name, (values, _) in layers.items()}
-            | concern_layers(store, rows, facts.statuses),
-            description=exports.atlas_tags(facts.atlas),
-        )
-    if "geotiff" in wanted:
-        exports.write_rasters(
-            fresh / "maps",
-            np.asarray(store.cells)[rows],
-            np.asarray(store.lonlat)[rows],
-            store.resolution,
-            {name: layers[name] for name in ("richness", "shannon")},
-            {
-                "REGION": facts.region.name,
-                "ATLAS": facts.atlas.name,
-                "ATLAS_VERSION": summary.atlas_version,
-                "CREATED": facts.created.isoformat(),
-                "CITATION": content.citation(facts),
-            },
-        )
-
-
 def _write_pages(
     fresh: Path,
     wanted: Sequence[str],
-    facts: content.ReportFacts,
+    facts: ReportFacts,
     on_note: Callable[[str], None] | None,
 ) -> None:
     """HTML and PDF, from the same content, and the figures as files."""
@@ -266,14 +205,14 @@ def _write_pages(
         (fresh / "report.html").write_text(render.render_html(said), encoding="utf-8")
 
 
-def _drawn(facts: content.ReportFacts, kind: figures.ImageKind) -> dict[str, figures.DrawnFigure | None]:
+def _drawn(facts: ReportFacts, kind: figures.ImageKind) -> dict[str, figures.DrawnFigure | None]:
     return drawings.draw_all(
         facts.atlas.store,
         facts.region,
         facts.chosen.rows,
-        credit=content.credit_line(facts),
+        credit=credit_line(facts),
         mean_richness=facts.summary.value("alpha_expected"),
-        top_species=content.top_species(facts.summary, drawings.N_BARS),
+        top_species=top_species(facts.summary, drawings.N_BARS),
         calibration=cards.calibration(facts.atlas.card),
         kind=kind,
     )
@@ -292,31 +231,6 @@ def _write_figures(fresh: Path, *drawings_by_kind: dict[str, figures.DrawnFigure
 def _without_missing_figures(names: Sequence[str], drawn: dict[str, figures.DrawnFigure | None]) -> list[str]:
     missing = {f"figures/{drawings.FIGURE_FILES[key]}" for key, figure in drawn.items() if figure is None}
     return [name for name in names if name.rpartition(".")[0] not in missing]
-
-
-def _layers(store: Any, rows: NDArray[np.int64]) -> dict[str, tuple[np.ndarray, str]]:
-    """Values per cell of the region with their unit, by column name."""
-    units = {"richness": "expected species", "shannon": "nats", "simpson": "1", "sse_richness": "species"}
-    return {name: (np.asarray(store.layer(name))[rows], unit) for name, unit in units.items()}
-
-
-def _origin(facts: content.ReportFacts) -> dict[str, str]:
-    return {
-        "created": facts.created.isoformat(),
-        "florascope": config.CODE_VERSION,
-        "permalink": text.safe_link(facts.permalink),
-        "citation": content.citation(facts),
-    }
-
-
-def _atlas_tags(summary: RegionSummary) -> dict[str, Any]:
-    return {
-        "atlas": summary.atlas,
-        "atlas_version": summary.atlas_version,
-        "rule": summary.rule,
-        "containment": summary.containment,
-        "n_cells": summary.n_cells,
-    }
 
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "FORMAT_FILES", "build_report", "report_stem"]

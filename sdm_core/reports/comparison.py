@@ -8,8 +8,9 @@ from typing import Any
 
 from sdm_core import config, regions
 from sdm_core.indicators import rule_options
-from sdm_core.reports import content, folder, render, text
+from sdm_core.reports import folder, render, text
 from sdm_core.reports.build import DEFAULT_FORMATS, build_report
+from sdm_core.reports.facts import ReportFacts, credit_line
 from sdm_core.reports.side_by_side import (
     Column,
     Comparison,
@@ -67,10 +68,10 @@ def build_comparison(
     rule_options(rule, of_rule)
     names = _folder_names(places)
     written: list[Path] = []
-    first: list[content.ReportFacts] = []
+    first: list[ReportFacts] = []
     numbers: list[RegionNumbers] = []
 
-    def note_numbers(facts: content.ReportFacts) -> None:
+    def note_numbers(facts: ReportFacts) -> None:
         first.extend([facts] if not first else [])
         numbers.append(numbers_of(facts.chosen.rows, facts.summary, facts.trust, facts.benchmarks))
 
@@ -119,7 +120,7 @@ def _named(say: Callable[[str], None] | None, name: str) -> Callable[[str], None
     return lambda sentence: heard(f"{name}: {sentence}")
 
 
-def _page(first: content.ReportFacts, found: Comparison, with_pages: bool) -> dict[str, Any]:
+def _page(first: ReportFacts, found: Comparison, with_pages: bool) -> dict[str, Any]:
     rows, ends = found.rows, found.intervals()
     return {
         "title": f"{text.counted(len(rows), 'region')} compared",
@@ -140,7 +141,7 @@ def _page(first: content.ReportFacts, found: Comparison, with_pages: bool) -> di
             ),
         ],
         "notes": list(found.notes),
-        "footer": content.credit_line(first),
+        "footer": credit_line(first),
     }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdm_core import regions
 from sdm_core.errors import RegionError
 from sdm_core.reports import cartography as carto
-from sdm_core.reports import figures, text
+from sdm_core.reports import charts, figures, text
 from sdm_core.reports.card import Calibration
 
 #: Hexagons drawn at most on the cover and on a map of half the width; above it a map shows means of coarser
@@ -273,7 +273,7 @@ def _empty_sentence(n_empty: int, n_cells: int) -> str:
 def _histogram_figure(
     values: np.ndarray, mean: float | None, credit: str, kind: figures.ImageKind
 ) -> figures.DrawnFigure:
-    image = figures.value_histogram(
+    image = charts.value_histogram(
         values,
         label="expected species per cell",
         mean=mean,
@@ -297,7 +297,7 @@ def _bars_figure(
     if not top:
         return None
     shown = list(top)[:N_BARS]
-    image = figures.species_bars(
+    image = charts.species_bars(
         [name for name, _ in shown],
         np.asarray([value for _, value in shown], dtype=float),
         label="mean probability over the region (area-weighted)",
@@ -320,7 +320,7 @@ def _calibration_figure(
 ) -> figures.DrawnFigure | None:
     if calibration is None:
         return None
-    image = figures.calibration_plot(
+    image = charts.calibration_plot(
         calibration.predicted, calibration.observed, calibration.counts, credit=credit, image=kind
     )
     return figures.DrawnFigure(

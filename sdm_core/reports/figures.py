@@ -1,4 +1,4 @@
-"""Figures of a report: maps, charts and their captions, 300 dpi, colour-blind-safe.
+"""Maps of a report and what its figures share: 300 dpi, colour-blind-safe (`charts` draws the others).
 
 Each function draws one figure and returns the bytes of a PNG, or with `image="svg"` of an SVG; none of them
 computes an indicator, they draw the numbers they are given.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -120,7 +119,7 @@ def cell_map(
         carto.draw_scale_bar(axes, frame)
         carto.draw_north_arrow(axes)
         _legend_below(figure, drawn, label, empty_label)
-        _credit(figure, credit)
+        add_credit(figure, credit)
         return saved(figure, image)
 
 
@@ -185,7 +184,7 @@ def location_map(
         figure.legend(
             handles=handles,
             loc="lower left",
-            bbox_to_anchor=(0.005, _share(figure, 6.2)),
+            bbox_to_anchor=(0.005, share_of_height(figure, 6.2)),
             ncols=len(handles),
             frameon=False,
             fontsize=6.5,
@@ -194,128 +193,7 @@ def location_map(
             borderaxespad=0.0,
             borderpad=0.1,
         )
-        _credit(figure, credit)
-        return saved(figure, image)
-
-
-def species_bars(
-    names: Sequence[str],
-    values: np.ndarray,
-    *,
-    label: str,
-    credit: str,
-    width_mm: float = FULL_WIDTH_MM,
-    image: ImageKind = "png",
-) -> bytes:
-    """Horizontal bars of the species with the highest values, first at the top, names in italics."""
-    with carto.drawing():
-        height_mm = 21.0 + 4.6 * max(len(names), 1)
-        figure = carto.new_figure(width_mm, height_mm)
-        axes = figure.add_axes(
-            (50.0 / width_mm, 15.5 / height_mm, 1.0 - 62.0 / width_mm, 1.0 - 17.0 / height_mm)
-        )
-        places = np.arange(len(names))
-        colours = matplotlib.colormaps[carto.RAMPS["probability"]](np.clip(values, 0.0, 1.0))
-        axes.barh(places, values, height=0.66, color=colours, edgecolor="#3a3f42", linewidth=0.3)
-        for place, value in enumerate(values):
-            axes.text(value + 0.008, place, f"{value:.2f}", va="center", fontsize=6.8)
-        axes.set_yticks(places, list(names), fontstyle="italic")
-        axes.tick_params(axis="y", length=0, colors=carto.TEXT_COLOUR)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlim(0.0, 1.0)
-        axes.set_xlabel(label)
-        axes.grid(axis="x", color="#e3e6e8", linewidth=0.5)
-        axes.set_axisbelow(True)
-        _bare(axes)
-        _credit(figure, credit)
-        return saved(figure, image)
-
-
-def calibration_plot(
-    predicted: np.ndarray,
-    observed: np.ndarray,
-    counts: np.ndarray | None,
-    *,
-    credit: str,
-    width_mm: float = HALF_WIDTH_MM,
-    image: ImageKind = "png",
-) -> bytes:
-    """Share of held-out places where the species was recorded against the probability predicted there.
-
-    `predicted`, `observed` one value in [0, 1] per bin; `counts` predictions per bin, or None.
-    """
-    with carto.drawing():
-        height_mm = 78.0
-        figure = carto.new_figure(width_mm, height_mm)
-        axes = figure.add_axes(
-            (11.0 / width_mm, 15.0 / height_mm, 1.0 - 14.0 / width_mm, 1.0 - 18.0 / height_mm)
-        )
-        axes.plot([0, 1], [0, 1], color=carto.MUTED_COLOUR, linewidth=0.8, linestyle="--", zorder=2)
-        axes.text(0.60, 0.645, "perfect", color=carto.MUTED_COLOUR, fontsize=6.5, rotation=39, ha="center")
-        axes.plot(predicted, observed, color=carto.ACCENT_COLOUR, linewidth=1.2, zorder=3)
-        sizes: Any = 16.0
-        if counts is not None:
-            share = np.log10(np.maximum(np.asarray(counts, dtype=float), 1.0))
-            sizes = 8.0 + 34.0 * share / max(float(share.max()), 1e-9)
-        axes.scatter(
-            predicted,
-            observed,
-            s=sizes,
-            color=carto.ACCENT_COLOUR,
-            edgecolor="white",
-            linewidth=0.5,
-            zorder=4,
-        )
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        axes.set_xlabel("predicted probability")
-        axes.set_ylabel("share recorded on held-out blocks")
-        axes.grid(color="#e3e6e8", linewidth=0.5)
-        _bare(axes)
-        _credit(figure, credit)
-        return saved(figure, image)
-
-
-def value_histogram(
-    values: np.ndarray,
-    *,
-    label: str,
-    mean: float | None,
-    credit: str,
-    width_mm: float = HALF_WIDTH_MM,
-    image: ImageKind = "png",
-) -> bytes:
-    """How one value is spread over the cells of a region; `mean` is marked where it is given."""
-    with carto.drawing():
-        height_mm = 64.0
-        figure = carto.new_figure(width_mm, height_mm)
-        axes = figure.add_axes(
-            (11.0 / width_mm, 15.0 / height_mm, 1.0 - 14.0 / width_mm, 1.0 - 18.0 / height_mm)
-        )
-        known = np.asarray(values, dtype=float)
-        known = known[np.isfinite(known)]
-        bins = int(np.clip(np.sqrt(len(known)) * 1.5, 5, 40))
-        axes.hist(known, bins=bins, color="#5a8f7b", edgecolor="white", linewidth=0.4)
-        if mean is not None:
-            axes.axvline(mean, color=carto.OUTLINE_COLOUR, linewidth=1.0)
-            axes.annotate(
-                f"mean {mean:.1f}",
-                (mean, 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, -2),
-                textcoords="offset points",
-                va="top",
-                fontsize=6.8,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
-                zorder=6,
-            )
-        axes.set_xlabel(label)
-        axes.set_ylabel("cells")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(axis="y", color="#e3e6e8", linewidth=0.5)
-        axes.set_axisbelow(True)
-        _bare(axes)
-        _credit(figure, credit)
+        add_credit(figure, credit)
         return saved(figure, image)
 
 
@@ -337,7 +215,7 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
     width_mm = figure.get_size_inches()[0] * carto.MM_PER_INCH
     bar_width = 0.60 if width_mm > 120 else 0.56
     left = 3.0 / width_mm  # room for half a tick label
-    bar = figure.add_axes((left, _share(figure, 10.2), bar_width, _share(figure, 2.4)))
+    bar = figure.add_axes((left, share_of_height(figure, 10.2), bar_width, share_of_height(figure, 2.4)))
     colours = figure.colorbar(drawn, cax=bar, orientation="horizontal")
     colours.outline.set_linewidth(0.4)
     bar.tick_params(labelsize=6.5, length=2, pad=1.5)
@@ -350,7 +228,7 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
         bar.xaxis.set_minor_formatter(NullFormatter())
     elif width_mm < 120:
         bar.xaxis.set_major_locator(MaxNLocator(5))
-    figure.text(left, _share(figure, 13.3), label, fontsize=7.2, va="bottom")
+    figure.text(left, share_of_height(figure, 13.3), label, fontsize=7.2, va="bottom")
     figure.legend(
         handles=[
             Patch(
@@ -360,7 +238,7 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
             )
         ],
         loc="lower right",
-        bbox_to_anchor=(0.99, _share(figure, 9.8)),
+        bbox_to_anchor=(0.99, share_of_height(figure, 9.8)),
         frameon=False,
         fontsize=6.5,
         handlelength=1.4,
@@ -381,14 +259,14 @@ def _norm(values: np.ndarray, logarithmic: bool) -> Any:
     return Normalize(low, high, clip=True)
 
 
-def _credit(figure: Figure, credit: str) -> None:
+def add_credit(figure: Figure, credit: str) -> None:
     """Sources in small type at the foot, cut into lines that fit the figure."""
     width_mm = figure.get_size_inches()[0] * carto.MM_PER_INCH
     per_line = int(width_mm * 0.98)
     lines = _wrapped(credit, per_line)[:2]
     figure.text(
         0.006,
-        _share(figure, 0.5),
+        share_of_height(figure, 0.5),
         "\n".join(lines),
         fontsize=5.2,
         color=carto.MUTED_COLOUR,
@@ -401,12 +279,6 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width=width, max_lines=2, placeholder=" …") or [""]
 
 
-def _share(figure: Figure, height_mm: float) -> float:
+def share_of_height(figure: Figure, height_mm: float) -> float:
     """Height in millimetres as a share of the figure's height."""
     return height_mm / (figure.get_size_inches()[1] * carto.MM_PER_INCH)
-
-
-def _bare(axes: Axes) -> None:
-    """Chart axes without the frame's upper and right sides."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

@@ -18,7 +18,7 @@ from sdm_core.applicability import Trust, assess_trust
 from sdm_core.errors import FlorascopeError, NoDataInRegionError, ReportError
 from sdm_core.indicators import Benchmarks, RegionSummary, benchmark_region, summarise_region
 from sdm_core.indicators.structure import MAX_SAMPLE_CELLS, sample_multi_site
-from sdm_core.reports import concern, text
+from sdm_core.reports import red_lists, text
 from sdm_core.statuses import MatchedStatuses
 
 #: Regions one comparison may have.
@@ -302,7 +302,7 @@ def _with_ends(key: str, value: float, low: float, high: float) -> dict[str, flo
 
 def _threat(summary: RegionSummary) -> dict[str, float]:
     """Share of the first Red List with official categories."""
-    for listed in concern.red_lists(summary):
+    for listed in red_lists.red_lists(summary):
         if listed.official is not None:
             official = listed.official
             share = _with_ends(

@@ -1,0 +1,54 @@
+"""How the numbers of a report are made again: a command and a few lines of Python."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+
+from sdm_core import regions
+from sdm_core.reports import observed
+from sdm_core.reports.facts import ReportFacts
+
+
+def reproduce_command(facts: ReportFacts) -> str:
+    """Command that writes the same numbers from the outline beside the report."""
+    options = "".join(
+        f" --{name} {value}" for name, value in facts.summary.rule_options.items() if np.ndim(value) == 0
+    )
+    containment = (
+        ""
+        if facts.summary.containment == regions.DEFAULT_CONTAINMENT
+        else f" --containment {facts.summary.containment}"
+    )
+    files = dict.fromkeys(listed.file for listed in facts.summary.status_lists)
+    statuses = "".join(f" --status {shlex.quote(name)}" for name in files)
+    return (
+        f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
+        f"--rule {facts.summary.rule}{options}{containment}{statuses}"
+        + (observed.command_options(facts.observed) if facts.observed is not None else "")
+    )
+
+
+def reproduce_snippet(facts: ReportFacts) -> str:
+    """The same in Python, down to the numbers."""
+    options = "".join(
+        f", {name}={value!r}" for name, value in facts.summary.rule_options.items() if np.ndim(value) == 0
+    )
+    return "\n".join(
+        [
+            "from pathlib import Path",
+            "from sdm_core import regions",
+            "from sdm_core.indicators import summarise_region",
+            "from sdm_core.registry import open_atlas",
+            "",
+            f'store = open_atlas("{facts.atlas.name}").store  # version {facts.summary.atlas_version}',
+            'region = regions.read_region(Path("area.geojson"))',
+            f'containment = "{facts.summary.containment}"',
+            "grid = (store.lonlat, store.resolution, store.cells, store.area_ha)",
+            "chosen = regions.select_cells(region, *grid, containment)",
+            f'summary = summarise_region(store, chosen.rows, region, rule="{facts.summary.rule}"{options},',
+            "    notes=chosen.notes, hectares=chosen.hectares, containment=containment)",
+            'print(summary.value("alpha_expected"), summary.value("gamma"), summary.value("shannon"))',
+        ]
+    )

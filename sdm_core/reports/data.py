@@ -1,0 +1,99 @@
+"""The files of a report that hold numbers: tables, geometry, cells and rasters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdm_core import config, exports
+from sdm_core.indicators import RegionSummary, concern_layers
+from sdm_core.reports import files, odmap, render, text
+from sdm_core.reports.facts import ReportFacts, citation
+from sdm_core.reports.observed import OBSERVED_FILE, observed_table, with_observed
+
+
+def write_data(fresh: Path, wanted: Sequence[str], facts: ReportFacts) -> None:
+    """Every file but the pages."""
+    summary, store, rows = facts.summary, facts.atlas.store, facts.chosen.rows
+    if "csv" in wanted:
+        table = summary.species_table
+        if facts.observed is not None:
+            table = with_observed(table, facts.observed)
+            files.write_observed(fresh / OBSERVED_FILE, observed_table(facts.observed))
+        files.write_species(fresh / "species.csv", table)
+        files.write_habitats(fresh / "habitats.csv")
+    if "json" in wanted:
+        files.write_indicators(
+            fresh / "indicators.json",
+            {
+                **_origin(facts),
+                **summary.to_dict(),
+                "benchmarks": facts.benchmarks.to_dict(),
+                "structure": facts.structure.to_dict(),
+                "trust": facts.trust.to_dict(),
+                "next_places": None if facts.next_places is None else facts.next_places.to_dict(),
+                **({"observed": facts.observed.to_dict()} if facts.observed is not None else {}),
+            },
+        )
+    if "geojson" in wanted:
+        files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
+    if "methods" in wanted:
+        rows_of_odmap = odmap.odmap_rows(facts.atlas.card, summary, citation(facts))
+        odmap.write_odmap(fresh / "odmap.csv", rows_of_odmap)
+        shutil.copyfile(render.TEMPLATES_DIR / "reproduce.py", fresh / "reproduce.py")
+    layers = _layers(store, rows)
+    if "geoparquet" in wanted:
+        exports.write_cells(
+            fresh / "cells.geoparquet",
+            np.asarray(store.cells)[rows],
+            np.asarray(store.lonlat)[rows],
+            facts.chosen.hectares,
+            {name: values for name, (values, _) in layers.items()}
+            | concern_layers(store, rows, facts.statuses),
+            description=exports.atlas_tags(facts.atlas),
+        )
+    if "geotiff" in wanted:
+        exports.write_rasters(
+            fresh / "maps",
+            np.asarray(store.cells)[rows],
+            np.asarray(store.lonlat)[rows],
+            store.resolution,
+            {name: layers[name] for name in ("richness", "shannon")},
+            {
+                "REGION": facts.region.name,
+                "ATLAS": facts.atlas.name,
+                "ATLAS_VERSION": summary.atlas_version,
+                "CREATED": facts.created.isoformat(),
+                "CITATION": citation(facts),
+            },
+        )
+
+
+def _layers(store: Any, rows: NDArray[np.int64]) -> dict[str, tuple[np.ndarray, str]]:
+    """Values per cell of the region with their unit, by column name."""
+    units = {"richness": "expected species", "shannon": "nats", "simpson": "1", "sse_richness": "species"}
+    return {name: (np.asarray(store.layer(name))[rows], unit) for name, unit in units.items()}
+
+
+def _origin(facts: ReportFacts) -> dict[str, str]:
+    return {
+        "created": facts.created.isoformat(),
+        "florascope": config.CODE_VERSION,
+        "permalink": text.safe_link(facts.permalink),
+        "citation": citation(facts),
+    }
+
+
+def _atlas_tags(summary: RegionSummary) -> dict[str, Any]:
+    return {
+        "atlas": summary.atlas,
+        "atlas_version": summary.atlas_version,
+        "rule": summary.rule,
+        "containment": summary.containment,
+        "n_cells": summary.n_cells,
+    }
