@@ -140,7 +140,7 @@ def _coverage(coverage: Mapping[str, Any]) -> list[str]:
             "what": row["what"],
             **{name: _percent(row.get(name)) for name in ("promised", "kept", "mean_of_blocks")},
             "blocks": row.get("blocks", ""),
-            "sites": f"{row['sites']:,}",
+            "sites": "" if row.get("sites") is None else f"{row['sites']:,}",
         }
         for row in coverage.get("table", ())
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,8 @@ from sdm_core import assemblages
 from sdm_core.assemblages import ConformalCalibration
 from sdm_core.evaluation import CalibrationMethod, Labels, cross_fit, fit_calibration, sigmoid
 from sdm_core.evaluation.splits import Split, block_of
+from sdm_core.intervals.coverage import COVERED_TEXTS
 from sdm_core.losses import UNKNOWN
-
-logger = logging.getLogger(__name__)
 
 #: Accepted share of wrong exclusions.
 ERROR_RATE = 0.1
@@ -123,6 +122,36 @@ def coverage_on_held_out(
         "n_blocks": None if blocks is None else len(np.unique(blocks[tested])),
     }
     return {**found, "table": table, "sentences": _sentences(found)}
+
+
+def with_intervals(coverage: dict[str, Any], held: dict[str, Any] | None) -> dict[str, Any]:
+    """Coverage with what the intervals of indicators held on blocks (`intervals.coverage_on_blocks`)."""
+    if held is None:
+        return coverage
+    rows = [
+        {
+            "what": text,
+            "promised": held["promised"],
+            "kept": round(held[name], 4),
+            "n": held["n_sites"] if name == "cell_richness" else held["n_blocks"],
+            "sites": held["n_sites"] if name == "cell_richness" else None,
+            "blocks": held["n_blocks"],
+        }
+        for name, text in COVERED_TEXTS.items()
+        if math.isfinite(held[name])
+    ]
+    kept = [row["kept"] for row in rows]
+    said = (
+        f"Intervals of indicators, which let errors of species and of places hang together, promise "
+        f"{held['promised']:.0%}; on held-out blocks they held {min(kept):.1%} to {max(kept):.1%}, index by "
+        "index."
+    )
+    return {
+        **coverage,
+        "intervals": held,
+        "table": [*coverage["table"], *({**row, "what": f"interval: {row['what']}"} for row in rows)],
+        "sentences": [*coverage["sentences"], *([said] if rows else [])],
+    }
 
 
 def _by_block(name: str) -> bool:

@@ -10,14 +10,15 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from sdm_core import assemblages
+from sdm_core import assemblages, intervals
 from sdm_core.assemblages.species_thresholds import Criterion
 from sdm_core.errors import CheckpointMismatchError, ConfigurationError
 from sdm_core.evaluation import CalibrationMethod, Labels, cross_fit, sigmoid
 from sdm_core.evaluation.card import CARD_JSON, add_coverage
 from sdm_core.evaluation.splits import Split
+from sdm_core.intervals.latent import ErrorModelError
 from sdm_core.pipeline.configuration import SplitConfig
-from sdm_core.pipeline.coverage import ERROR_RATE, coverage_on_held_out, measurable
+from sdm_core.pipeline.coverage import ERROR_RATE, coverage_on_held_out, measurable, with_intervals
 from sdm_core.pipeline.data import TrainingData
 from sdm_core.pipeline.fitting import calibration_logits
 from sdm_core.pipeline.model_folder import read_metadata
@@ -78,6 +79,12 @@ def held_out_surveys(
             "conformal_shared": limits.pooled,
         }
     )
+    coverage = coverage_on_held_out(logits, labels, split, shrinkage, calibration, lonlat, block_deg)
+    if coverage is not None:
+        held = intervals.coverage_on_blocks(
+            p, known, lonlat[split.tested], split.folds[split.tested], block_deg
+        )
+        coverage = with_intervals(coverage, held)
     certain_from = assemblages.calibrate_certain(p, known, ERROR_RATE)
     width = assemblages.calibrate_richness(p, known, ERROR_RATE)
     notes: dict[str, Any] = {
@@ -89,9 +96,19 @@ def held_out_surveys(
         "certain_from": certain_from if math.isfinite(certain_from) else None,
         "common_thresholds": {name: round(found.common, 6) for name, found in cuts.items()},
         "richness_half_width": width if math.isfinite(width) else None,
-        "coverage": coverage_on_held_out(logits, labels, split, shrinkage, calibration, lonlat, block_deg),
+        "error_model": _error_model(p, known, lonlat[split.tested], block_deg),
+        "coverage": coverage,
     }
     return HeldOutSurveys(species, notes)
+
+
+def _error_model(p: np.ndarray, known: np.ndarray, lonlat: np.ndarray, block_deg: float) -> Any:
+    """How errors hang together on held-out sites, JSON-ready; None where there are too few sites to tell."""
+    try:
+        return intervals.fit_error_model(p, known, lonlat, block_deg).to_dict()
+    except ErrorModelError as error:
+        logger.warning("intervals of indicators rest on independent species: %s", error)
+        return None
 
 
 def of_training_data(data: TrainingData, logits: np.ndarray, split: Split) -> HeldOutSurveys | None:
