@@ -146,7 +146,7 @@ def test_file_that_is_absent_a_folder_or_too_large_is_refused(tmp_path, monkeypa
         statuses.read_statuses(tmp_path / "none.csv")
     with pytest.raises(StatusListError, match="is a folder; a status list is one CSV file"):
         statuses.read_statuses(tmp_path)
-    monkeypatch.setattr(statuses.reading, "MAX_BYTES", 50)
+    monkeypatch.setattr(statuses.tables, "MAX_BYTES", 50)
     with pytest.raises(StatusListError, match="expected at most 0; give only the species of your area"):
         read(rows(("Abies alba", "VU")))
 
@@ -174,7 +174,7 @@ def test_one_file_may_hold_several_lists_that_disagree():
         ("Taxus baccata s.l.", "", "", "Taxus baccata", "name"),
         ("Populus x canescens", "", "", "Populus × canescens", "name"),
         ("Aria edulis", "3025586", "", "Sorbus aria", "GBIF key"),
-        ("Abies pectinata", "111", "2685484", "Abies alba", "GBIF key of the accepted name"),
+        ("Pinus albus", "111", "2685484", "Abies alba", "GBIF key of the accepted name"),
     ],
 )
 def test_taxa_reach_their_species_by_name_and_synonyms_by_gbif_key(taxon, key, accepted, species, way):
@@ -184,24 +184,110 @@ def test_taxa_reach_their_species_by_name_and_synonyms_by_gbif_key(taxon, key, a
     assert matched.unmatched.empty
 
 
-def test_a_table_of_gbif_names_finds_synonyms_that_carry_no_key():
-    names = pd.DataFrame({"species": ["Abies pectinata"], "gbif_key": pd.array([2685484], dtype="Int64")})
-    matched = statuses.match_statuses(read(rows(("Abies pectinata", "VU"))), ATLAS, names)
-    assert matched.matched[["species", "way"]].iloc[0].tolist() == ["Abies alba", "GBIF name table"]
+WITH_SYNONYMS = ATLAS.assign(synonyms=["Abies pectinata; Pinus picea", "", "", "", "Aria edulis"])
+
+
+@pytest.mark.parametrize(
+    ("taxon", "given", "species", "way"),
+    [
+        ("Abies pectinata DC.", "", "Abies alba", "synonym of the atlas"),
+        (
+            "Fagus communis",
+            "Fagus silvestris; Fagus sylvatica L.",
+            "Fagus sylvatica",
+            "synonym given with the list",
+        ),
+        ("Arbor vetus", "PINUS PICEA", "Abies alba", "synonym given with the list"),
+        ("Abies alba", "Fagus sylvatica", "Abies alba", "name"),
+    ],
+)
+def test_synonyms_of_the_atlas_and_of_the_list_reach_their_species(taxon, given, species, way):
+    content = rows((taxon, "VU"), header=f"{HEADER},synonyms", more=f",{given}")
+    matched = statuses.match_statuses(read(content), WITH_SYNONYMS)
+    assert matched.matched[["species", "way"]].iloc[0].tolist() == [species, way]
+
+
+def test_what_gbif_joins_with_a_species_of_another_epithet_is_suggested_and_not_matched():
+    content = rows(("Abies nebrodensis", "CR"), header=f"{HEADER},accepted_gbif_key", more=",2685484")
+    matched = statuses.match_statuses(read(content), ATLAS)
+    assert matched.matched.empty
+    assert matched.unmatched[["reason", "suggestions"]].iloc[0].tolist() == [
+        "GBIF joins it with a species of another epithet; it may be only a part of it",
+        "Abies alba",
+    ]
+    table = b"originalName,species\nAbies nebrodensis,Abies alba\nPinus albus,Abies alba\n"
+    synonyms = statuses.read_synonyms(table)
+    assert synonyms.others("Abies nebrodensis") == []
+    assert synonyms.others("Pinus albus") == ["Abies alba"]
+
+
+def test_a_synonym_of_another_epithet_that_the_user_gives_is_matched_and_told():
+    synonyms = statuses.read_synonyms(b"synonym,accepted\nAbies pectinata,Abies alba\n")
+    file = statuses.read_statuses(rows(("Abies pectinata", "CR")), "list.csv", synonyms)
+    matched = statuses.match_statuses(file, ATLAS)
+    assert matched.matched["species"].tolist() == ["Abies alba"]
+    assert "another epithet: Abies pectinata → Abies alba; where such a taxon" in matched.notes[0]
+
+
+def test_synonyms_of_several_species_are_not_matched_and_name_them():
+    content = rows(("Arbor una", "VU"), header=f"{HEADER},synonyms", more=",Fagus sylvatica; Abies alba")
+    missed = statuses.match_statuses(read(content), ATLAS).unmatched.iloc[0]
+    assert missed[["reason", "suggestions"]].tolist() == [
+        "its synonyms are several species of the atlas",
+        "Abies alba; Fagus sylvatica",
+    ]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "synonym,accepted\nAbies pectinata (Lam.) DC.,Abies alba Mill.\n",
+        "accepted;synonym;remark\nAbies pectinata;Abies alba;the other way round\n",
+        "synonym,accepted\nAbies alba,Abies tertia\nAbies pectinata,Abies tertia\n",
+    ],
+)
+def test_a_users_table_of_synonyms_works_in_both_directions(table):
+    synonyms = statuses.read_synonyms(table.encode(), "mine.csv")
+    content = rows(("Abies pectinata", "VU"))
+    file = statuses.read_statuses(content, "list.csv", synonyms)
+    assert file.digest != read(content).digest
+    matched = statuses.match_statuses(file, ATLAS).matched
+    assert matched["species"].tolist() == ["Abies alba"]
+    assert matched["way"].iloc[0] in ("synonym given with the list", "GBIF key of the accepted name")
+    assert statuses.match_statuses(read(content), ATLAS).matched.empty
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"mine\.csv is empty; a CSV file with the header synonym,accepted"),
+        (b"a,b\nx,y\n", r"has no column 'synonym': found 'a', 'b'; .* synonym and accepted"),
+        (b"synonym,b\nx,y\n", r"has no column 'accepted'"),
+        (b"synonym,accepted\nAbies alba,Abies alba Mill.\n", r"no two names that differ"),
+        (b"synonym,accepted,accepted_gbif_key\nA b,C d,x1\n", r"accepted_gbif_key 'x1' in line 2"),
+        ("synonym,accepted\nÄ b,C d\n".encode("latin-1"), r"not written in UTF-8 \(line 2"),
+    ],
+)
+def test_every_bad_table_of_synonyms_is_refused_in_one_sentence(content, message):
+    with pytest.raises(StatusListError, match=message):
+        statuses.read_synonyms(content, "mine.csv")
 
 
 @pytest.mark.parametrize(
     ("taxon", "reason", "suggestions"),
     [
-        ("Fagus silvatica", "no species of the atlas has this name or key", "Fagus sylvatica"),
-        ("Aria aria", "no species of the atlas has this name or key", "Sorbus aria"),
+        ("Fagus silvatica", "no species of the atlas has this name, key or synonym", "Fagus sylvatica"),
+        ("Abies albus", "no species of the atlas has this name, key or synonym", "Abies alba"),
+        ("Silvafagus sylvaticus", "no species of the atlas has this name, key or synonym", "Fagus sylvatica"),
+        ("Artemisia baccata subsp. ulla", "subspecies: its status is not that of the whole species", ""),
+        ("Aria aria", "no species of the atlas has this name, key or synonym", "Sorbus aria"),
         (
             "Abies alba subsp. nebrodensis",
             "subspecies: its status is not that of the whole species",
             "Abies alba",
         ),
         ("Abies", "not a species (above species)", ""),
-        ("Quercus robur", "no species of the atlas has this name or key", ""),
+        ("Quercus robur", "no species of the atlas has this name, key or synonym", ""),
     ],
 )
 def test_unmatched_taxa_are_listed_with_reason_and_suggestions(taxon, reason, suggestions):

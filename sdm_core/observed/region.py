@@ -51,7 +51,7 @@ OBSERVED_COLUMNS: dict[str, tuple[str, str]] = {
     "last_year": ("", "year of the last dated record"),
     "mean_probability": ("0–1", "predicted: area-weighted mean over the region's cells"),
     "max_probability": ("0–1", "predicted: highest in any cell of the region"),
-    "found_by": ("", "how the name was matched with the atlas: name, or GBIF key"),
+    "found_by": ("", "how the name was matched with the atlas: name, GBIF key, or synonym of the atlas"),
     "suggestion": ("", "what the name might be in the atlas, where it was not found"),
     "species_id": ("", "column of the species in the atlas, -1 where it has none"),
 }

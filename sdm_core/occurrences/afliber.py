@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sdm_core.errors import OccurrenceError
+from sdm_core.occurrences.names import parse_names
 from sdm_core.occurrences.reading import read_table, require_column
 from sdm_core.occurrences.table import Cleaner, Occurrences
 
@@ -24,7 +25,8 @@ def read_afliber(folder: Path) -> Occurrences:
     Subspecies count for their species. Columns: species, longitude, latitude (cell centre), site (UTM cell,
     such as `30TVK47`). `taxa` holds per species: family, endemic (true when every taxon of the species is
     endemic to Iberia and the Balearics), gbif_key (of the species itself; missing where the source only has
-    keys of its subspecies), gbif_taxon_keys (all keys of its taxa, blank between), n_taxa.
+    keys of its subspecies), gbif_taxon_keys (all keys of its taxa, blank between), n_taxa, and synonyms
+    (names in Plants of the World Online of what is a species in both, joined by "; ").
 
     Args:
         folder: holds DERIVED_cells.csv, DERIVED_taxa.csv and DERIVED_cell_taxon.csv.gz.
@@ -116,6 +118,7 @@ def _species_of_taxa(taxa: pd.DataFrame, species: pd.Series) -> pd.DataFrame:
             "endemic": taxa["Endemic"].str.strip().str.lower() == "true",
             "gbif_key": keys.where(is_species),
             "any_key": keys.astype("string").fillna("").astype(object),
+            "synonym": _other_names(taxa, species).where(is_species, ""),
         }
     ).dropna(subset=["species"])
     groups = rows.groupby("species", sort=True)
@@ -126,5 +129,14 @@ def _species_of_taxa(taxa: pd.DataFrame, species: pd.Series) -> pd.DataFrame:
             "gbif_key": groups["gbif_key"].first().astype("Int64"),
             "gbif_taxon_keys": groups["any_key"].agg(" ".join).str.strip(),
             "n_taxa": groups.size(),
+            "synonyms": groups["synonym"].agg(lambda names: "; ".join(sorted(set(names) - {""}))),
         }
     ).reset_index()
+
+
+def _other_names(taxa: pd.DataFrame, species: pd.Series) -> pd.Series:
+    """The name of a taxon in Plants of the World Online, where it is a species there under another name."""
+    if "POW_Name" not in taxa:
+        return pd.Series("", index=taxa.index)
+    names = parse_names(taxa["POW_Name"])
+    return names["species"].where((names["rank"] == "species") & (names["species"] != species), "").fillna("")

@@ -34,8 +34,19 @@ SPECIES_DTYPES: dict[str, str] = {
     "invasive_union_concern": "boolean",
     "flag_source": "string",
     "flag_date": "string",
+    "synonyms": "string",
+    "synonym_source": "string",
 }
-_TEXT_WITHOUT_GAPS = ("genus", "family", "common_genus", "habitats_directive", "flag_source", "flag_date")
+_TEXT_WITHOUT_GAPS = (
+    "genus",
+    "family",
+    "common_genus",
+    "habitats_directive",
+    "flag_source",
+    "flag_date",
+    "synonyms",
+    "synonym_source",
+)
 
 
 def array_header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:

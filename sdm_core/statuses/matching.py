@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sdm_core.naming import (
+    BY_ACCEPTED_KEY,
+    BY_GIVEN_SYNONYM,
+    IN_A_WIDE_SENSE,
+    JOINT,
+    WAYS,
+    AtlasNames,
+    Found,
+    is_same_taxon,
+)
 from sdm_core.occurrences import parse_name
 from sdm_core.statuses.categories import RED_LIST
 from sdm_core.statuses.reading import StatusFile
 
-#: Ways an entry reaches a species, the surest first.
-WAYS: tuple[str, ...] = ("name", "GBIF key", "GBIF key of the accepted name", "GBIF name table")
 IN_PART = "subspecies"
 UNMATCHED_COLUMNS = ("taxon", "list", "region", "category", "reason", "suggestions")
-_N_SUGGESTIONS = 3
-_CUTOFF = 0.8
+#: Taxa without a match that get suggestions.
+MAX_SUGGESTED = 500
+_N_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,119 +84,104 @@ class MatchedStatuses:
         return found
 
 
-def match_statuses(
-    file: StatusFile, species: pd.DataFrame, gbif_names: pd.DataFrame | None = None
-) -> MatchedStatuses:
+def match_statuses(file: StatusFile, species: pd.DataFrame) -> MatchedStatuses:
     """Match a status file with the species table of an atlas.
 
     A taxon is a species of the atlas when its name at species level is (authors, case and spacing apart), or
-    its GBIF key, or that of its accepted name; a synonym that has a key is found through it. A listed
-    subspecies says nothing about the species as a whole and is not matched. Nothing is dropped: every entry
-    is in `matched` or in `unmatched`.
+    its GBIF key, or that of its accepted name where both names differ in genus or spelling only; when the
+    atlas lists its name as a synonym; last by the synonyms the file itself gives. A listed subspecies says
+    nothing about the species as a whole and is not matched. Nothing is dropped: every entry is in `matched`
+    or in `unmatched`.
 
     Args:
         file: from `read_statuses`.
-        species: species table of the atlas, with `species` and, where it has them, `gbif_key`.
-        gbif_names: names with their GBIF keys (`taxa.read_gbif_names`), for lists that hold none.
+        species: species table of the atlas, with `species` and, where it has them, `gbif_key` and `synonyms`.
     """
-    index = _SpeciesIndex(species, gbif_names)
+    names = AtlasNames(species)
     rows, missed = [], []
     for entry in file.entries.to_dict("records"):
-        found = index.find(entry)
-        if isinstance(found, str):
-            missed.append({**{name: entry[name] for name in UNMATCHED_COLUMNS[:4]}, "reason": found})
+        found = _find(names, entry)
+        if isinstance(found, Missed):
+            missed.append((entry, found))
         else:
-            species_id, way = found
-            rows.append({**entry, "species_id": species_id, "species": index.names[species_id], "way": way})
+            rows.append(
+                {
+                    **entry,
+                    "species_id": found.number,
+                    "species": names.names[found.number],
+                    "way": found.way,
+                }
+            )
     matched = pd.DataFrame(rows, columns=[*file.entries.columns, "species_id", "species", "way"])
     matched, notes = _one_per_species(matched, file.name)
+    notes = (*notes, *_perhaps_in_part(matched, file.name))
     suggestions: dict[str, str] = {}
-    for missing in missed:
-        taxon = str(missing["taxon"])
-        if taxon not in suggestions:
-            suggestions[taxon] = "; ".join(index.suggest(taxon))
-        missing["suggestions"] = suggestions[taxon]
-    unmatched = pd.DataFrame(missed, columns=list(UNMATCHED_COLUMNS))
+    rest: list[list[str]] = []
+    for entry, why in missed:
+        taxon = str(entry["taxon"])
+        if not why.suggestions and not why.final and taxon not in suggestions:
+            suggestions[taxon] = JOINT.join(names.suggest(taxon)) if len(suggestions) < MAX_SUGGESTED else ""
+        told = [str(entry[name]) for name in UNMATCHED_COLUMNS[:4]]
+        rest.append([*told, why.reason, why.suggestions or suggestions.get(taxon, "")])
+    unmatched = pd.DataFrame(rest, columns=list(UNMATCHED_COLUMNS))
+    if len(suggestions) > MAX_SUGGESTED:
+        notes = (*notes, f"{file.name}: names spelt alike were looked up for {MAX_SUGGESTED} taxa only.")
     return MatchedStatuses(file, len(species), matched, unmatched, (*file.notes, *notes))
 
 
-class _SpeciesIndex:
-    """Finds species of an atlas by name and key, and names that look alike."""
+class Missed(NamedTuple):
+    """Why an entry is no species of the atlas, and the species it may be where that is known."""
 
-    def __init__(self, species: pd.DataFrame, gbif_names: pd.DataFrame | None) -> None:
-        self.names = species["species"].astype(str).tolist()
-        self.by_name: dict[str, int] = {}
-        for number, name in enumerate(self.names):
-            self.by_name.setdefault(_plain(parse_name(name).species or name), number)
-        self.by_key: dict[int, int] = {}
-        if "gbif_key" in species:
-            for number, key in enumerate(species["gbif_key"]):
-                if pd.notna(key):
-                    self.by_key.setdefault(int(key), number)
-        self.key_of_name: dict[str, int] = {}
-        if gbif_names is not None:
-            known = gbif_names.dropna(subset=["gbif_key"])
-            self.key_of_name = {
-                _plain(name): int(key) for name, key in zip(known["species"], known["gbif_key"], strict=True)
-            }
-        self._alike: dict[str, list[str]] = {}
-        for name in self.names:
-            for trait in _traits(name):
-                self._alike.setdefault(trait, []).append(name)
+    reason: str
+    suggestions: str = ""
+    #: Whether no other suggestion would help.
+    final: bool = False
 
-    def find(self, entry: Mapping[Hashable, Any]) -> tuple[int, str] | str:
-        """Column of the species and how it was found; or why it was not."""
-        parsed = parse_name(re.sub(r"\s+s\.\s?(l|str)\.?$", "", str(entry["taxon"])))
-        if parsed.rank != "infraspecific":
-            key, accepted = entry["gbif_key"], entry["accepted_gbif_key"]
-            name = _plain(parsed.species or str(entry["taxon"]))
-            if name in self.by_name:
-                return self.by_name[name], WAYS[0]
-            if pd.notna(key) and int(key) in self.by_key:
-                return self.by_key[int(key)], WAYS[1]
-            if pd.notna(accepted) and int(accepted) in self.by_key:
-                return self.by_key[int(accepted)], WAYS[2]
-            if self.key_of_name.get(name) in self.by_key:
-                return self.by_key[self.key_of_name[name]], WAYS[3]
-        if parsed.rank == "infraspecific":
-            return f"{IN_PART}: its status is not that of the whole species"
-        if parsed.species is None:
-            return f"not a species ({parsed.rank})"
-        return "no species of the atlas has this name or key"
 
-    def suggest(self, taxon: str) -> list[str]:
-        """Names of the atlas that were possibly meant: spelt alike, or the same epithet in another genus."""
-        name = parse_name(taxon).species or taxon
-        candidates = list(
-            dict.fromkeys(like for trait in _traits(name) for like in self._alike.get(trait, ()))
+def _find(names: AtlasNames, entry: Mapping[Hashable, Any]) -> Found | Missed:
+    """The species of an entry, or why there is none."""
+    parsed = parse_name(IN_A_WIDE_SENSE.sub("", str(entry["taxon"])))
+    if parsed.rank == "infraspecific":
+        whole = names.find(parsed.species or "")
+        return Missed(
+            f"{IN_PART}: its status is not that of the whole species",
+            "" if whole is None else names.names[whole.number],
+            final=True,
         )
-        spelt = difflib.get_close_matches(name, candidates, _N_SUGGESTIONS, _CUTOFF)
-        if spelt:
-            return spelt
-        same_epithet = self._alike.get(_epithet_trait(name), []) if " " in name else []
-        return same_epithet[:_N_SUGGESTIONS]
+    others = [name for name in str(entry["synonyms"]).split(JOINT) if name]
+    found = names.find(str(entry["taxon"]), entry["gbif_key"], entry["accepted_gbif_key"], others)
+    if found is not None:
+        species = names.names[found.number]
+        if found.way == BY_ACCEPTED_KEY and not is_same_taxon(str(entry["taxon"]), species):
+            return Missed(
+                "GBIF joins it with a species of another epithet; it may be only a part of it", species
+            )
+        return found
+    if parsed.species is None:
+        return Missed(f"not a species ({parsed.rank})")
+    meant = names.meant_by([str(entry["taxon"]), *others])
+    if meant:
+        several = sorted(names.names[number] for number in meant)
+        return Missed("its synonyms are several species of the atlas", JOINT.join(several))
+    return Missed("no species of the atlas has this name, key or synonym")
 
 
-def _plain(name: str) -> str:
-    """A name for comparison: case, spacing and the sign of hybrids apart."""
-    return " ".join(name.lower().replace("×", " ").split())
-
-
-def _traits(name: str) -> Iterable[str]:
-    """What two names that may mean the same species share at least one of: genus start, epithet, ends."""
-    words = _plain(name).split()
-    if not words:
+def _perhaps_in_part(matched: pd.DataFrame, called: str) -> tuple[str, ...]:
+    """A sentence where taxa were matched through a synonym with quite another name."""
+    by_other_names = matched[matched["way"] == BY_GIVEN_SYNONYM]
+    pairs = [
+        f"{taxon} → {species}"
+        for taxon, species in zip(by_other_names["taxon"], by_other_names["species"], strict=True)
+        if not is_same_taxon(taxon, species)
+    ]
+    if not pairs:
         return ()
-    first, last = words[0], words[-1]
-    return dict.fromkeys(
-        [f"genus {first[:4]}", _epithet_trait(name), f"ends {first[-3:]} {last[:3]}", f"starts {last[:5]}"]
+    shown = dict.fromkeys(pairs)
+    more = f" and {len(shown) - _N_NAMED} more" if len(shown) > _N_NAMED else ""
+    return (
+        f"{called}: matched as synonyms with another epithet: {', '.join([*shown][:_N_NAMED])}{more}; where "
+        "such a taxon is only a part of the species, its status is not that of the whole.",
     )
-
-
-def _epithet_trait(name: str) -> str:
-    """Epithet without its gender ending: a species moved to another genus keeps it."""
-    epithet = _plain(name).split()[-1] if name.strip() else ""
-    return "epithet " + re.sub(r"(rum|ra|er|us|um|is|os|on|ae|a|e)$", "", epithet)
 
 
 def _one_per_species(matched: pd.DataFrame, called: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

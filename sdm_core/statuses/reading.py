@@ -5,18 +5,18 @@ The format is described in `assets/statuses/README.md`; an empty file to start f
 
 from __future__ import annotations
 
-import csv
 import difflib
-import hashlib
-import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from sdm_core.errors import StatusListError
+from sdm_core.naming import JOINT, plain_name
 from sdm_core.statuses.categories import CATEGORIES, RED_LIST, parse_category
+from sdm_core.statuses.synonyms import SynonymTable
+from sdm_core.statuses.tables import content_of, digest_of, table_of, text_of
 
 #: Columns every status list has, and what each holds.
 REQUIRED_COLUMNS: dict[str, str] = {
@@ -34,12 +34,10 @@ OPTIONAL_COLUMNS: dict[str, str] = {
     "completed": "predicted or expert category for a taxon that is not assessed officially",
     "gbif_key": "key of the taxon in the GBIF backbone",
     "accepted_gbif_key": "key of the accepted taxon, where gbif_key is that of a synonym",
+    "synonyms": "other names of the taxon, joined by “; ”",
     "note": "free text",
 }
-MAX_BYTES = 20_000_000
 _DATE = re.compile(r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")
-_SEPARATORS = (",", ";", "\t")
-_NOT_TEXT = (b"%PDF", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x89PNG", b"\x1f\x8b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,85 +64,40 @@ class StatusFile:
         return [(str(name), str(region)) for name, region in pairs.itertuples(index=False)]
 
 
-def read_statuses(source: Path | str | bytes, name: str = "") -> StatusFile:
+def read_statuses(
+    source: Path | str | bytes, name: str = "", synonyms: SynonymTable | None = None
+) -> StatusFile:
     """A status list from a file, or from the bytes of an upload called `name`.
+
+    synonyms: a table of synonyms (`read_synonyms`); what it says of the taxa is added to what the file says.
 
     Raises:
         StatusListError: the file is absent, empty, too large, not a CSV in UTF-8 or UTF-16, lacks a column or
             has one of another name, leaves a cell empty that must not be, holds a category or date that is
             none, or gives one taxon two categories in the same list.
     """
-    if isinstance(source, bytes):
-        content, called = source, name or "The status list"
-    else:
-        path = Path(source)
-        called = name or path.name
-        if path.is_dir():
-            raise StatusListError(f"{path} is a folder; a status list is one CSV file.")
-        if not path.is_file():
-            raise StatusListError(f"There is no status list at {path}; check the path.")
-        content = path.read_bytes()
-    table = _table(_text(content, called), called)
+    called, content = content_of(source, name or "The status list", "status list")
+    table = table_of(text_of(content, called, _header()), called, _header())
+    table.columns = table.columns.str.lower()
     _check_columns(table, called)
     entries = _entries(table, called)
     entries, notes = _without_repeats(entries, called)
-    return StatusFile(called, hashlib.sha256(content).hexdigest()[:16], entries, notes)
+    file = StatusFile(called, digest_of(content), entries, notes)
+    return file if synonyms is None else with_synonyms(file, synonyms)
 
 
-def _text(content: bytes, called: str) -> str:
-    if not content.strip():
-        raise StatusListError(f"{called} is empty; a CSV file with the header {_header()} was expected.")
-    if len(content) > MAX_BYTES:
-        raise StatusListError(
-            f"{called} has {len(content) / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f}; give only "
-            "the species of your area."
-        )
-    if content.startswith(_NOT_TEXT):
-        raise StatusListError(
-            f"{called} is no text file; save the table as CSV (“CSV UTF-8” in a spreadsheet) and give that."
-        )
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise StatusListError(
-            f"{called} is not written in UTF-8 (line {line} holds a byte that cannot be read); save it again "
-            "as “CSV UTF-8”."
-        ) from error
-    if "\x00" in text:
-        raise StatusListError(f"{called} is no text file; save the table as CSV in UTF-8 and give that.")
-    return text
-
-
-def _table(text: str, called: str) -> pd.DataFrame:
-    header = text.lstrip().split("\n", 1)[0]
-    separator = max(_SEPARATORS, key=header.count)
-    if not header.count(separator):
-        raise StatusListError(
-            f"{called} has no comma, semicolon or tab in its first line ({header.strip()[:60]!r}); expected "
-            f"the header {_header()}."
-        )
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise StatusListError(
-            f"{called} cannot be read as a table ({error}); check its quotation marks."
-        ) from error
-    names = [cell.strip().lower() for cell in rows[0][1]]
-    for number, row in rows[1:]:
-        if len(row) != len(names):
-            raise StatusListError(
-                f"{called} has {len(row)} cells in line {number}, expected {len(names)} as in its header; "
-                "put texts that hold a separator in quotation marks."
-            )
-    cells = [[cell.strip() for cell in row] for _, row in rows[1:]]
-    if not cells:
-        raise StatusListError(f"{called} holds a header and no taxon; add one line per taxon and list.")
-    table = pd.DataFrame(cells, columns=names, dtype=object)
-    table.index = pd.Index([number for number, _ in rows[1:]], name="line")
-    return table
+def with_synonyms(file: StatusFile, table: SynonymTable) -> StatusFile:
+    """A status file whose taxa know the other names and keys that a table of synonyms gives them."""
+    entries = file.entries.copy()
+    taxa = entries["taxon"]
+    entries["synonyms"] = [
+        JOINT.join(dict.fromkeys([*filter(None, own.split(JOINT)), *table.others(taxon)]))
+        for own, taxon in zip(entries["synonyms"], taxa, strict=True)
+    ]
+    keys = pd.array([table.keys.get(plain_name(taxon)) for taxon in taxa], dtype="Int64")
+    entries["accepted_gbif_key"] = entries["accepted_gbif_key"].fillna(pd.Series(keys, index=entries.index))
+    digest = digest_of(f"{file.digest} {table.digest}".encode())
+    return replace(file, digest=digest, entries=entries)
 
 
 def _check_columns(table: pd.DataFrame, called: str) -> None:
@@ -257,4 +210,5 @@ def _without_repeats(entries: pd.DataFrame, called: str) -> tuple[pd.DataFrame, 
 
 
 def _header() -> str:
+    """The columns a list needs, as its first line."""
     return ",".join(REQUIRED_COLUMNS)

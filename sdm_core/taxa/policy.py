@@ -1,41 +1,21 @@
-"""Taxa: one row per species with its name, family, GBIF key and the legal lists it is on."""
+"""Legal species lists matched to GBIF, and which species of a table they flag."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 
-from sdm_core.config import ASSETS_DIR
-from sdm_core.errors import OccurrenceError, UnknownSpeciesError
-from sdm_core.occurrences import Occurrences, parse_name
-from sdm_core.occurrences.reading import read_table, require_column
+from sdm_core.errors import OccurrenceError
+from sdm_core.naming import SynonymPair
+from sdm_core.occurrences import parse_name
 
-#: Columns of a species table, in order.
-SPECIES_COLUMNS = (
-    "species_id",
-    "species",
-    "family",
-    "gbif_key",
-    "n_records",
-    "n_cells",
-    "endemic",
-    "habitats_directive",
-    "invasive_union_concern",
-    "flag_source",
-    "flag_date",
-    "genus",
-    "common_genus",
-)
 #: Value of `habitats_directive` where only a subspecies or a merged synonym is listed.
 IN_PART = "in part"
-COMMON_GENERA = ASSETS_DIR / "taxonomy" / "common_genera.csv"
+_GBIF = "GBIF Backbone Taxonomy"
 
 
 @dataclass(frozen=True)
@@ -141,133 +121,7 @@ def _integer(text: str) -> int | None:
     return int(text) if text.strip().isdigit() else None
 
 
-def read_gbif_names(paths: Path | Sequence[Path]) -> pd.DataFrame:
-    """GBIF keys of names: columns species, gbif_key, family, accepted_species; earlier files win.
-
-    Reads tables of GBIF name matches (originalName, key, rank, matchType, family, species) and species lists
-    with GBIF columns (GBIF_species_id, GBIF_species_name, GBIF_family_name). Only keys of species are taken.
-
-    Raises:
-        OccurrenceError: when a file is absent or has other columns.
-    """
-    files = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    parts = [_gbif_names_of(file) for file in files]
-    return pd.concat(parts, ignore_index=True).drop_duplicates("species")
-
-
-def _gbif_names_of(file: Path) -> pd.DataFrame:
-    """The names of one file."""
-    table = read_table(file)
-    if "GBIF_species_id" in table.columns and "GBIF_species_name" in table.columns:
-        family = table["GBIF_family_name"] if "GBIF_family_name" in table.columns else ""
-        keys = table["GBIF_species_id"]
-        names, accepted = table["GBIF_species_name"], table["GBIF_species_name"]
-    else:
-        for column in ("originalName", "key", "rank", "matchType", "family", "species"):
-            require_column(table, [column], "GBIF matches of names", file.name)
-        # Where only the genus was matched, the key is that of the genus: the family holds, the key does not.
-        exact = (table["rank"] == "SPECIES") & table["matchType"].isin(["EXACT", "FUZZY"])
-        family, keys = table["family"], table["key"].where(exact)
-        names, accepted = table["originalName"], table["species"].where(exact, "")
-    return pd.DataFrame(
-        {
-            "species": [parse_name(name).species or name for name in names],
-            "gbif_key": pd.to_numeric(keys, errors="coerce").astype("Int64"),
-            "family": family,
-            "accepted_species": accepted,
-        }
-    )
-
-
-@lru_cache(maxsize=1)
-def common_genera() -> Mapping[str, str]:
-    """English name of each genus in `assets/taxonomy/common_genera.csv`, for search."""
-    with COMMON_GENERA.open(encoding="utf-8", newline="") as file:
-        return MappingProxyType({row["genus"]: row["english"] for row in csv.DictReader(file)})
-
-
-def species_table(
-    occurrences: Occurrences,
-    *,
-    species: Sequence[str] | None = None,
-    n_cells: Mapping[str, int] | None = None,
-    gbif_names: Path | Sequence[Path] | None = None,
-    policy_folder: Path | None = None,
-) -> pd.DataFrame:
-    """One row per species with the columns `SPECIES_COLUMNS`; `species_id` counts from 0 in the order given.
-
-    - family, gbif_key (Int64, missing where no species-level key is known), endemic (boolean, missing where
-      the source does not say): from the occurrences' own taxa, then `gbif_names`.
-    - habitats_directive: "yes"; "in part" where only a subspecies, or a species now joined with this one, is
-      listed; "" otherwise. invasive_union_concern: boolean. flag_source says which list and under which name,
-      flag_date the state of that list, several joined by "; ". A blank flag without `policy_folder` means
-      "not looked up".
-    - Matching: GBIF key, then name, then the accepted key and accepted name of a listed synonym (unless the
-      source has the synonym as a species of its own).
-
-    Args:
-        occurrences: cleaned records.
-        species: names and order of the rows; all species of the occurrences in alphabetical order by default.
-        n_cells: number of cells per species, where other than the source's places (site, else coordinates).
-        gbif_names: tables of GBIF matches, see `read_gbif_names`.
-        policy_folder: folder with the policy lists.
-
-    Raises:
-        UnknownSpeciesError: when a name in `species` has no record.
-        OccurrenceError: when a table is not what it should be.
-    """
-    names = list(species) if species is not None else occurrences.species
-    records = occurrences.table["species"].astype(str).value_counts()
-    absent = [name for name in names if name not in records.index]
-    if absent:
-        raise UnknownSpeciesError(
-            f"'{absent[0]}' has no record in the occurrences ({len(records)} species have)."
-        )
-    place = [name for name in ("longitude", "latitude", "site") if name in occurrences.table.columns]
-    places = occurrences.table[["species", *place]].drop_duplicates()["species"].astype(str).value_counts()
-
-    known = _known_taxa(names, occurrences.taxa, read_gbif_names(gbif_names) if gbif_names else None)
-    genus = [name.split(" ")[0] for name in names]
-    table = pd.DataFrame(
-        {
-            "species_id": range(len(names)),
-            "species": names,
-            "family": known["family"].to_numpy(),
-            "gbif_key": known["gbif_key"].array,
-            "n_records": records.reindex(names).to_numpy(dtype="int64"),
-            "n_cells": [int((n_cells if n_cells is not None else places)[name]) for name in names],
-            "endemic": known["endemic"].array,
-            "genus": genus,
-            "common_genus": [common_genera().get(name, "") for name in genus],
-        }
-    )
-    lists = read_policy_lists(policy_folder) if policy_folder is not None else ()
-    flags = _flags(table, known, lists, frozenset(records.index))
-    return table.assign(**flags)[list(SPECIES_COLUMNS)]
-
-
-def _known_taxa(names: list[str], own: pd.DataFrame | None, gbif: pd.DataFrame | None) -> pd.DataFrame:
-    """Family, keys, accepted name and endemic flag of each name, "" or missing where unknown."""
-    known = pd.DataFrame(index=pd.Index(names, name="species"))
-    source = own.set_index("species") if own is not None else pd.DataFrame(index=known.index)
-    source = source.reindex(index=names, columns=["family", "gbif_key", "endemic", "gbif_taxon_keys"])
-    for column in source.columns:
-        known[column] = source[column].array
-    known = known.astype(
-        {"gbif_key": "Int64", "endemic": "boolean", "family": object, "gbif_taxon_keys": object}
-    )
-    known["accepted_species"] = ""
-    if gbif is not None:
-        lookup = gbif.set_index("species").reindex(names)
-        known["gbif_key"] = known["gbif_key"].fillna(lookup["gbif_key"].astype("Int64"))
-        known["family"] = known["family"].where(known["family"].fillna("") != "", lookup["family"])
-        known["accepted_species"] = lookup["accepted_species"].fillna("")
-    known["family"] = known["family"].fillna("")
-    known["gbif_taxon_keys"] = known["gbif_taxon_keys"].fillna("")
-    return known
-
-
-def _flags(
+def policy_flags(
     table: pd.DataFrame, known: pd.DataFrame, lists: Iterable[PolicyList], source_species: frozenset[str]
 ) -> dict[str, list]:
     """The flag columns of a species table."""
@@ -363,3 +217,13 @@ def _stem(name: str) -> str:
     """Epithet without its gender ending: a name moved to another genus keeps it, a name joined does not."""
     epithet = name.split(" ")[-1].lower()
     return re.sub(r"(rum|ra|er|us|um|is|os|on|ae|a|e)$", "", epithet)
+
+
+def policy_synonyms(lists: Iterable[PolicyList]) -> list[SynonymPair]:
+    """Listed species that GBIF takes for another, with that name."""
+    return [
+        SynonymPair(entry.species, entry.accepted_species, _GBIF)
+        for policy in lists
+        for entry in policy.entries
+        if entry.rank == "species" and entry.species and entry.accepted_species
+    ]
