@@ -42,6 +42,11 @@ REGION: dict[str, str] = {
     "top_k": "Species per cell",
     "average_k": "Species per cell on average, over the atlas",
     "score": "Score to expect the most of",
+    "criterion": "Threshold by",
+    "rules_of_surveys": (
+        "Thresholds per species and conformal sets need surveys the model has not seen; this atlas has none."
+    ),
+    "rules_species_threshold": "Threshold per species, {criterion}",
     "rules_title": "The same area under every rule",
     "rules_intro": (
         "The rule decides how many species a cell holds, so α, γ and β follow from it; Shannon, Simpson and "
@@ -132,6 +137,7 @@ REGION: dict[str, str] = {
     "several_over": "{n} areas were not added: a comparison takes up to {most}.",
     "several_list": "{n} areas to compare; select rows to remove them.",
     "several_area": "Area",
+    "several_size": "Size",
     "several_from": "From",
     "several_from_place": "place",
     "several_from_cells": "chosen cells",
@@ -288,4 +294,31 @@ REGION: dict[str, str] = {
     "fine_cancelling": "Stopping at the next step …",
     "fine_cancelled": "Cancelled; the parts predicted so far are kept.",
     "fine_failed": "Predicting finer cells failed: {reason}",
+}
+
+#: Numbers of the comparison in the order of the table of `reports.COLUMNS`: short headings.
+COMPARED: dict[str, str] = {
+    "area_km2": "km²",
+    "n_cells": "Cells",
+    "alpha_expected": "α expected",
+    "alpha": "α by rule",
+    "gamma": "γ by rule",
+    "gamma_lower": "γ at least",
+    "beta_whittaker": "β (γ/α)",
+    "multi_site_sorensen": "Sørensen",
+    "multi_site_turnover": "Turnover",
+    "multi_site_nestedness": "Nestedness",
+    "shannon": "Shannon H′",
+    "simpson": "Simpson",
+    "hill_1": "Hill 1",
+    "weighted_endemism": "Weighted endemism",
+    "endemic": "Endemic",
+    "protected": "Protected",
+    "invasive": "Invasive",
+    "threatened_share_percent": "Threatened %",
+    "unassessed_percent": "Not assessed %",
+    "richness_percentile_countries": "Richness in country",
+    "richness_percentile_atlas": "Richness in atlas",
+    "distinctiveness_percentile_countries": "Distinct in country",
+    "distinctiveness_percentile_atlas": "Distinct in atlas",
 }

@@ -78,7 +78,7 @@ def _header(region: Region | None) -> tuple[Atlas, str, dict[str, Any]]:
     with atlas_column:
         atlas = frame.choose_atlas()
     with rule_column:
-        rule, options = region_read.choose_rule()
+        rule, options = region_read.choose_rule(atlas)
     with change:
         if region is not None and st.button(
             say("compare_back"), key="compare_back", icon=":material/arrow_back:", width="stretch"

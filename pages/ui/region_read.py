@@ -47,7 +47,7 @@ def header(region: Region) -> tuple[Atlas, int, str, dict[str, Any]]:
     with size_column:
         resolution = region_finer.choose(atlas, region)
     with rule_column:
-        rule, options = choose_rule()
+        rule, options = choose_rule(atlas)
     with change:
         if st.button(
             say("change_area"), key="change_area", icon=":material/edit_location_alt:", width="stretch"
@@ -63,19 +63,22 @@ def header(region: Region) -> tuple[Atlas, int, str, dict[str, Any]]:
     return atlas, resolution, rule, options
 
 
-def choose_rule() -> tuple[str, dict[str, Any]]:
+def choose_rule(atlas: Atlas) -> tuple[str, dict[str, Any]]:
     """Rule and its options; which cells are counted is chosen in the same place and kept in the view."""
-    rule = state.settle_rule(config.DEFAULT_RULE)
+    offered = region_rules.offered(atlas)
+    rule = state.settle_rule(config.DEFAULT_RULE, offered)
     with st.popover(f"{say('rule_short')}: {RULES[rule]}", icon=":material/rule:", width="stretch"):
         st.radio(
             say("rule"),
-            list(RULES),
+            offered,
             format_func=RULES.__getitem__,
-            captions=[RULE_HELP[name] for name in RULES],
+            captions=[RULE_HELP[name] for name in offered],
             key=state.fill("rule_picker", rule),
             on_change=_rule_chosen,
             help=say("rule_help"),
         )
+        if len(offered) < len(RULES):
+            st.caption(say("rules_of_surveys"))
         options = region_rules.options_of(rule)
         st.selectbox(
             say("containment"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.ui import numbers, resources, state
-from pages.ui.messages import RULES, SCORES, say
+from pages.ui.messages import CRITERIA, RULES, SCORES, say
 from sdm_core import config
 
 if TYPE_CHECKING:
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 _DEFAULT_K = 20
 _DEFAULT_SCORE = "f1"
+_DEFAULT_CRITERION = "tss"
+
+
+def offered(atlas: Atlas) -> list[str]:
+    """Rules an atlas can be read with."""
+    from sdm_core.indicators import rules_of
+
+    known = rules_of(atlas.store)
+    return [name for name in RULES if name in known]
 
 
 def options_of(rule: str) -> dict[str, Any]:
@@ -55,6 +64,16 @@ def options_of(rule: str) -> dict[str, Any]:
             on_change=state.remember("score_picker", "value"),
         )
         return {} if score == _DEFAULT_SCORE else {"score": score}
+    if rule == "species_threshold":
+        criterion = state.view().value if state.view().value in CRITERIA else _DEFAULT_CRITERION
+        st.selectbox(
+            say("criterion"),
+            list(CRITERIA),
+            format_func=CRITERIA.__getitem__,
+            key=state.fill("criterion_picker", criterion),
+            on_change=state.remember("criterion_picker", "value"),
+        )
+        return {} if criterion == _DEFAULT_CRITERION else {"criterion": criterion}
     return {}
 
 
@@ -99,6 +118,8 @@ def _row(effect: RuleEffect) -> str:
     name = RULES[effect.rule]
     if effect.rule == "max_exp":
         name = say("rules_max_exp", score=SCORES[effect.options["score"]])
+    if effect.rule == "species_threshold":
+        name = say("rules_species_threshold", criterion=CRITERIA[effect.options["criterion"]])
     value = effect.options.get("t", effect.options.get("k"))
     if value is not None:
         name = f"{name}, {value:g}"

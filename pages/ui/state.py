@@ -134,8 +134,12 @@ def settle_layer(offered: Sequence[str] = tuple(LAYERS)) -> str:
     return settle_choice("layer", list(offered), "species", "unknown_layer", LAYERS.__getitem__)
 
 
-def settle_rule(default: str) -> str:
-    """The assemblage rule to use."""
+def settle_rule(default: str, offered: Sequence[str] = tuple(RULES)) -> str:
+    """The assemblage rule to use, one of those offered for the atlas."""
+    wanted = view().rule
+    if wanted in RULES and wanted not in offered:
+        notice(say("rule_needs_surveys", value=RULES[wanted], shown=RULES[default]))
+        change(rule=default, value="")
     return settle_choice("rule", list(RULES), default, "unknown_rule", RULES.__getitem__)
 
 
