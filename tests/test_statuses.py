@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdm_core import config, statuses, taxa
+from sdm_core.__main__ import main
 from sdm_core.errors import StatusListError
 
 HEADER = "taxon,list,category,region,source,date,licence"
@@ -227,6 +228,29 @@ def test_a_synonym_of_another_epithet_that_the_user_gives_is_matched_and_told():
     matched = statuses.match_statuses(file, ATLAS)
     assert matched.matched["species"].tolist() == ["Abies alba"]
     assert "another epithet: Abies pectinata → Abies alba; where such a taxon" in matched.notes[0]
+
+
+def test_the_report_command_takes_a_table_of_synonyms(simulated_atlas_folder, tmp_path, capsys):
+    (tmp_path / "list.csv").write_bytes(rows(("Abies pectinata", "VU")))
+    (tmp_path / "synonyms.csv").write_text("synonym,accepted\nAbies pectinata,Abies alba\n")
+    asked = [
+        "report",
+        "--region",
+        "place:Pyrenees",
+        "--model",
+        str(simulated_atlas_folder),
+        "--formats",
+        "json",
+    ]
+    asked += ["--status", str(tmp_path / "list.csv")]
+    given = ["--synonyms", str(tmp_path / "synonyms.csv")]
+    assert main([*asked, *given, "--out", str(tmp_path / "out")]) == 0
+    assert "list.csv: 1 of 1 entries are species of this atlas." in capsys.readouterr().err
+    (tmp_path / "synonyms.csv").write_text("old,new\nAbies pectinata,Abies alba\n")
+    assert main([*asked, *given, "--out", str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert "synonyms.csv has no column 'synonym'" in said
+    assert said.count("\n") == 1
 
 
 def test_synonyms_of_several_species_are_not_matched_and_name_them():

@@ -67,6 +67,13 @@ def add_arguments(subparsers: Any) -> None:
         "assets/statuses/README.md)",
     )
     parser.add_argument(
+        "--synonyms",
+        default=None,
+        metavar="FILE.csv",
+        help="table of synonyms for the taxa of --status: columns synonym and accepted, or what GBIF's name "
+        "matching writes",
+    )
+    parser.add_argument(
         "--records",
         action="append",
         default=[],
@@ -110,12 +117,13 @@ def run(args: argparse.Namespace) -> int:
     from sdm_core.errors import ReportError
     from sdm_core.regions import check_containment
     from sdm_core.reports import build_report
-    from sdm_core.statuses import read_statuses
+    from sdm_core.statuses import read_statuses, read_synonyms
 
     if not str(args.out).strip():
         raise ReportError("--out is empty; give the name of a folder, existing or not.")
     check_containment(args.containment)
-    statuses = [read_statuses(Path(name)) for name in args.status]
+    synonyms = None if args.synonyms is None else read_synonyms(Path(args.synonyms))
+    statuses = [read_statuses(Path(name), synonyms=synonyms) for name in args.status]
     records = None
     if args.records:
         from sdm_core.observed import read_records

@@ -50,12 +50,14 @@ class StatusFile:
         entries: one row per taxon, list and region: all columns of the format as text, "" where empty, with
             categories in their short form; gbif_key and accepted_gbif_key as Int64.
         notes: what was set aside or read in another way, one sentence each.
+        synonyms: file name of the table of synonyms that was added, "" without one.
     """
 
     name: str
     digest: str
     entries: pd.DataFrame
     notes: tuple[str, ...]
+    synonyms: str = ""
 
     @property
     def lists(self) -> list[tuple[str, str]]:
@@ -97,7 +99,7 @@ def with_synonyms(file: StatusFile, table: SynonymTable) -> StatusFile:
     keys = pd.array([table.keys.get(plain_name(taxon)) for taxon in taxa], dtype="Int64")
     entries["accepted_gbif_key"] = entries["accepted_gbif_key"].fillna(pd.Series(keys, index=entries.index))
     digest = digest_of(f"{file.digest} {table.digest}".encode())
-    return replace(file, digest=digest, entries=entries)
+    return replace(file, digest=digest, entries=entries, synonyms=table.name)
 
 
 def _check_columns(table: pd.DataFrame, called: str) -> None:
