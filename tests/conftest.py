@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from sdm_core import config
 from sdm_core.registry import Atlas, open_atlas
-from tests.make_store import NAME, write_simulated_atlas
+from tests.make_store import NAME, add_held_out_surveys, write_simulated_atlas
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several workers share the cores; more threads each would only take turns.
@@ -43,6 +44,20 @@ def simulated_atlas_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def simulated_atlas(simulated_atlas_folder: Path, _own_cache: None) -> Atlas:
     """The simulated atlas, opened; read only, shared by all tests."""
     return open_atlas(simulated_atlas_folder)
+
+
+@pytest.fixture(scope="session")
+def surveyed_atlas_folder(simulated_atlas_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same atlas with held-out surveys beside it: `held_out.parquet`, and coverage on the card."""
+    folder = tmp_path_factory.mktemp("surveyed") / NAME
+    shutil.copytree(simulated_atlas_folder, folder)
+    return add_held_out_surveys(folder)
+
+
+@pytest.fixture(scope="session")
+def surveyed_atlas(surveyed_atlas_folder: Path, _own_cache: None) -> Atlas:
+    """The atlas with held-out surveys, opened; read only, shared by all tests."""
+    return open_atlas(surveyed_atlas_folder)
 
 
 @pytest.fixture

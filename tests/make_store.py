@@ -186,6 +186,25 @@ def write_simulated_atlas(folder: Path, name: str = NAME) -> Path:
     return folder
 
 
+def add_held_out_surveys(folder: Path, n_sites: int = 800) -> Path:
+    """Put what held-out surveys say beside a simulated atlas; returns the folder.
+
+    Sites are drawn at random in the study area and their species from the formula, whose probabilities stand
+    for those of a model that has not seen them.
+    """
+    from sdm_core.evaluation.splits import square_blocks
+    from sdm_core.pipeline.held_out import held_out_surveys, put_held_out
+
+    random = np.random.default_rng(0)
+    lonlat = np.column_stack([random.uniform(WEST, EAST, n_sites), random.uniform(SOUTH, NORTH, n_sites)])
+    p = np.clip(simulated_probability(*lonlat.T), 1e-4, 1 - 1e-4)
+    logits = np.log(p / (1 - p)).astype(np.float32)
+    presence = (random.random(p.shape) < p).astype(np.uint8)
+    found = held_out_surveys(logits, presence, square_blocks(lonlat, 0.2, 4), lonlat, block_deg=0.2)
+    put_held_out(folder, tuple(str(name) for name in simulated_species()["species"]), found)
+    return folder
+
+
 if __name__ == "__main__":
     import sys
 
