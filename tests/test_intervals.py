@@ -72,9 +72,7 @@ def test_the_series_is_the_covariance_of_presences():
 def test_sums_over_pairs_equal_those_taken_pair_by_pair():
     generator = np.random.default_rng(2)
     values, points = generator.standard_normal((14, 3)), generator.random((14, 2)) * 4
-    squares = [
-        np.unique(np.floor(points / side), axis=0, return_inverse=True)[1].ravel() for side in (1, 2, 4)
-    ]
+    squares = [squares_of(points, side) for side in (1, 2, 4)]
     same, other, here = np.zeros(3), np.zeros(3), 0.0
     for i in range(14):
         for j in range(14):

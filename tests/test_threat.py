@@ -256,7 +256,14 @@ def test_summary_with_lists_is_json_with_definitions(summary):
     red = content["status_lists"][0]
     assert red["list"] == "Red List" and red["dates"] == ["2020"] and red["licences"] == ["CC0"]
     assert red["official"]["threatened_share"] == summary.status_lists[0].official.threatened_share
-    assert set(red["official"]) - {"expected", "low", "high", "worst_by_rule"} <= set(red["definitions"])
+    assert set(red["official"]) - {
+        "expected",
+        "low",
+        "high",
+        "share_low",
+        "share_high",
+        "worst_by_rule",
+    } <= set(red["definitions"])
 
 
 def test_list_of_which_no_taxon_is_in_the_atlas_says_so_and_counts_nothing(store, rows):

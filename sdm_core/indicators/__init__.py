@@ -17,6 +17,7 @@ from sdm_core.indicators.benchmark import (
 from sdm_core.indicators.cell import CellSummary, summarise_cell, top_species
 from sdm_core.indicators.certainty import Certainty, certainty_of, count_interval
 from sdm_core.indicators.concern_layers import CONCERN_LAYERS, concern_layers
+from sdm_core.indicators.error_intervals import RegionErrors, error_model_of, errors_of_region
 from sdm_core.indicators.lists import THREAT_TEXTS, ListGroup, ListSummary, ThreatNumbers
 from sdm_core.indicators.observed_range import (
     CRITERION_B,
@@ -90,6 +91,7 @@ __all__ = [
     "ListSummary",
     "ObservedRange",
     "RangeShares",
+    "RegionErrors",
     "RegionSummary",
     "SetCounts",
     "SpeciesGroup",
@@ -104,6 +106,8 @@ __all__ = [
     "concern_layers",
     "convex_hull_km2",
     "count_interval",
+    "error_model_of",
+    "errors_of_region",
     "flag_members",
     "format_number",
     "most_threatened",

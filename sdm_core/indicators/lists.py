@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from sdm_core.indicators import threat
 from sdm_core.indicators.certainty import Certainty
+from sdm_core.indicators.error_intervals import RegionErrors
 from sdm_core.indicators.range_size import RangeShares
-from sdm_core.indicators.summary import format_number, json_number
+from sdm_core.indicators.summary import format_number, interval_words, json_number
+from sdm_core.indicators.texts import MODEL_ERRORS
 from sdm_core.statuses import ASSESSED, OTHER, RED_LIST, THREATENED, MatchedStatuses
 
 #: Meaning of the numbers of a Red List, for pages, reports and JSON.
@@ -22,6 +24,7 @@ THREAT_TEXTS: dict[str, str] = {
     "shares": "I_c: Σp of the species of the category ÷ Σp of all species of the atlas, both area-weighted "
     "over the region",
     "threatened_share": "I_T: Σp of VU, EN and CR ÷ Σp of all species assessed LC to CR",
+    "share_low_high": f"threatened_share, or the share of a group: {MODEL_ERRORS}",
     "low_high": "the share if none, and if all, of the species without an assessment were threatened; not an "
     "interval of the probabilities",
     "unassessed_percent": "Σp of species without a category, or DD, NA or NE, as a share of Σp of all",
@@ -43,6 +46,8 @@ class ThreatNumbers:
         low: the share if none of the species without assessment were threatened.
         high: if all were.
         unassessed_percent: part of the expected species without an assessment.
+        share_low, share_high: 90 % interval of the threatened share from errors of the model; NaN where they
+            are not known.
         expected: Σ over threatened species of their highest probability: expected number, lower bound.
         by_rule: threatened species present in some cell by the rule.
         certain: worst category among certain species (see `certainty_of`); "" where none is.
@@ -62,6 +67,8 @@ class ThreatNumbers:
     possible: str
     worst_by_rule: str
     star_like: float
+    share_low: float = math.nan
+    share_high: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -78,12 +85,15 @@ class ListGroup:
     """Species of one category of a list that is no Red List: protected, invasive, alien or endemic.
 
     expected: Σ of their highest probabilities. share: Σp of them ÷ Σp of all species, 0 to 1. by_rule: those
-    present in some cell by the rule.
+    present in some cell by the rule. share_low, share_high: 90 % interval of the share from errors of the
+    model; NaN where they are not known.
     """
 
     expected: float
     share: float
     by_rule: int
+    share_low: float = math.nan
+    share_high: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -137,7 +147,9 @@ class ListSummary:
         if math.isnan(share):
             return f"No species expected here is assessed LC to CR in “{self.listed}” ({self.list_region})."
         return (
-            f"{format_number(100 * share, 1)} % of the expected species that “{self.listed}” "
+            f"{format_number(100 * share, 1)} %"
+            f"{interval_words(100 * self.official.share_low, 100 * self.official.share_high, 1)} of the "
+            f"expected species that “{self.listed}” "
             f"({self.list_region}) assesses are threatened; {format_number(unassessed, 0)} % of all expected "
             "species are not assessed there."
         )
@@ -167,6 +179,7 @@ def summarise_lists(
     present: NDArray[np.bool_],
     shares: RangeShares,
     certainty: Certainty,
+    errors: RegionErrors | None = None,
 ) -> tuple[ListSummary, ...]:
     """One summary per list of each file, in the order given.
 
@@ -176,6 +189,7 @@ def summarise_lists(
         present: (n_species,) in some cell of the region by the rule.
         shares: of the ranges of the atlas.
         certainty: which species count as certain and as possible (`certainty_of`).
+        errors: of the model in the region, for intervals; None where not known.
     """
     found = []
     for matched in statuses:
@@ -200,18 +214,19 @@ def summarise_lists(
                     licences=tuple(dict.fromkeys(own["licence"])),
                     n_taxa=len(own),
                     n_matched=len(own) - n_unmatched,
-                    official=_threat(categories, sums, present, shares, certainty) if red else None,
+                    official=_threat(categories, sums, present, shares, certainty, errors) if red else None,
                     completed=_threat(
                         matched.categories(listed, list_region, completed=True),
                         sums,
                         present,
                         shares,
                         certainty,
+                        errors,
                     )
                     if filled
                     else None,
                     groups={
-                        name: _group(categories == name, sums, present)
+                        name: _group(categories == name, sums, present, errors)
                         for name in OTHER
                         if (own["category"] == name).any()
                     },
@@ -228,6 +243,7 @@ def _threat(
     present: NDArray[np.bool_],
     shares: RangeShares,
     certainty: Certainty,
+    errors: RegionErrors | None,
 ) -> ThreatNumbers:
     total = sums.group_area_km2(np.ones(len(categories), dtype=bool))
     area = {name: sums.group_area_km2(threat.category_mask(categories, (name,))) for name in ASSESSED}
@@ -239,6 +255,11 @@ def _threat(
     best = np.asarray(sums.max_probability, dtype=np.float64)
     threatened = threat.category_mask(categories, THREATENED)
     unknown = ~threat.category_mask(categories, (*ASSESSED, *threat.GONE))
+    error_low, error_high = (
+        (math.nan, math.nan)
+        if errors is None
+        else errors.share_interval(threatened, threat.category_mask(categories, ASSESSED))
+    )
     return ThreatNumbers(
         shares={name: area[name] / total if total else math.nan for name in ASSESSED},
         threatened_share=float(threat.threatened_share(parts, names)),
@@ -251,16 +272,23 @@ def _threat(
         possible=str(threat.most_threatened(certainty.possible(best), categories)),
         worst_by_rule=str(threat.most_threatened(present, categories)),
         star_like=threat.star_like(shares.share, categories),
+        share_low=error_low,
+        share_high=error_high,
     )
 
 
-def _group(members: NDArray[np.bool_], sums: Any, present: NDArray[np.bool_]) -> ListGroup:
+def _group(
+    members: NDArray[np.bool_], sums: Any, present: NDArray[np.bool_], errors: RegionErrors | None
+) -> ListGroup:
     total = sums.group_area_km2(np.ones(len(members), dtype=bool))
     best = np.asarray(sums.max_probability, dtype=np.float64)
+    low, high = (math.nan, math.nan) if errors is None else errors.share_interval(members)
     return ListGroup(
         expected=float(best[members].sum()),
         share=sums.group_area_km2(members) / total if total else math.nan,
         by_rule=int(np.count_nonzero(present & members)),
+        share_low=low,
+        share_high=high,
     )
 
 

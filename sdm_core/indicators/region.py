@@ -10,21 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
 
-from sdm_core import config, diversity, taxa
+from sdm_core import config, taxa
 from sdm_core.errors import NoDataInRegionError
 from sdm_core.indicators.certainty import certainty_of
+from sdm_core.indicators.error_intervals import RegionErrors, errors_of_region
 from sdm_core.indicators.lists import status_columns, summarise_lists
-from sdm_core.indicators.range_size import RANGE_LIMITS_PERCENT, RangeShares, range_shares
+from sdm_core.indicators.range_size import RangeShares, range_shares
+from sdm_core.indicators.region_numbers import invasive_share, range_indicators, region_indicators
 from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
-from sdm_core.indicators.summary import SPECIES_COLUMNS, Indicator, RegionSummary, SpeciesGroup
+from sdm_core.indicators.summary import SPECIES_COLUMNS, RegionSummary, SpeciesGroup
 from sdm_core.regions import DEFAULT_CONTAINMENT, Region, cells_to_parents, check_containment
 from sdm_core.statuses import MatchedStatuses
 
-HECTARES_PER_KM2 = 100
-#: Share of the distribution inside every interval.
-INTERVAL_LEVEL = 0.9
 #: Resolution of the observed records an atlas ships per species.
 OBSERVED_SPECIES_RESOLUTION = 4
 
@@ -86,7 +84,8 @@ def summarise_region(
     counts = set_counts(store, selected, rule, options)
     shares = range_shares(store, sums)
     certainty = certainty_of(store)
-    species = _species_table(store, selected, sums, counts, shares, statuses)
+    errors = errors_of_region(store, selected, weights, sums)
+    species = _species_table(store, selected, sums, counts, shares, statuses, errors)
     return RegionSummary(
         atlas=store.name,
         atlas_title=store.title,
@@ -101,14 +100,14 @@ def summarise_region(
         rule_options=options,
         rule_text=rule_text(rule, options, store),
         containment=containment,
-        indicators=_indicators(store, selected, region, sums, counts, weights)
-        | _range_indicators(shares)
-        | _invasive_share(store.species, sums),
-        groups=_groups(store.species, sums, counts),
+        indicators=region_indicators(store, selected, region, sums, counts, weights, errors)
+        | range_indicators(shares, sums, errors)
+        | invasive_share(flag_members(store.species)["invasive"], sums, errors),
+        groups=_groups(store.species, sums, counts, errors),
         percentiles={name: _percentile(store, selected, weights, name) for name in ("richness", "shannon")},
         species_table=species,
         certainty_text=certainty.text,
-        status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares, certainty),
+        status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares, certainty, errors),
         notes=(*(region.notes if region is not None else ()), *notes),
     )
 
@@ -129,115 +128,17 @@ def with_statuses(
         hectares: area each row counts with.
         statuses: status lists matched to the species of this atlas; they take the place of earlier ones.
     """
-    sums = store.region_sums(np.asarray(rows, dtype=np.int64), np.asarray(hectares, dtype=np.float64))
+    selected, weights = np.asarray(rows, dtype=np.int64), np.asarray(hectares, dtype=np.float64)
+    sums = store.region_sums(selected, weights)
+    errors = errors_of_region(store, selected, weights, sums)
     present = np.zeros(store.n_species, dtype=bool)
     table = summary.species_table.copy(deep=False)
     ids = table["species_id"].to_numpy(np.int64)
     present[ids] = table["present"].to_numpy(bool)
     for name, texts in status_columns(statuses, store.n_species).items():
         table[name] = np.array(texts, dtype=object)[ids]
-    lists = summarise_lists(statuses, sums, present, range_shares(store, sums), certainty_of(store))
+    lists = summarise_lists(statuses, sums, present, range_shares(store, sums), certainty_of(store), errors)
     return dataclasses.replace(summary, species_table=table, status_lists=lists)
-
-
-def _indicators(
-    store: StoreLike,
-    rows: NDArray[np.int64],
-    region: Region | None,
-    sums: Any,
-    counts: SetCounts,
-    hectares: NDArray[np.float64],
-) -> dict[str, Indicator]:
-    expected_richness = np.asarray(store.layer("richness"))[rows].astype(np.float64)
-    simpson = np.asarray(store.layer("simpson"))[rows].astype(np.float64)
-    shannon = np.asarray(store.layer("shannon"))[rows].astype(np.float64)
-    alpha = float(hectares @ counts.richness / hectares.sum())
-    gamma = int(np.count_nonzero(counts.n_cells))
-    best = np.asarray(sums.max_probability, dtype=np.float64)
-    possible = best[best > 0]
-    lower, upper = diversity.richness_interval(possible, INTERVAL_LEVEL)
-    q = np.asarray(sums.expected_area_km2, dtype=np.float64)
-    found = [
-        Indicator("area_km2", region.area_km2 if region is not None else math.nan),
-        Indicator("cell_area_km2", float(hectares.sum() / HECTARES_PER_KM2)),
-        # Σ mean probability, so that it is exactly the sum of the species table
-        Indicator(
-            "alpha_expected",
-            float(np.sum(sums.mean_probability)),
-            float(expected_richness.min()),
-            float(expected_richness.max()),
-        ),
-        _random_cell(expected_richness, simpson, hectares),
-        Indicator("alpha", alpha, float(counts.richness.min()), float(counts.richness.max())),
-        Indicator("gamma", gamma),
-        Indicator("gamma_lower", float(best.sum()), float(lower), float(upper)),
-        Indicator("beta_whittaker", max(1.0, gamma / alpha) if alpha > 0 else math.nan),
-        Indicator("beta_additive", max(0.0, gamma - alpha)),
-        Indicator("shannon", float(diversity.shannon(q))),
-        Indicator("simpson", float(diversity.simpson(q))),
-        *(Indicator(f"hill_{order}", float(diversity.hill(q, order))) for order in (0, 1, 2)),
-        _mean_over_cells("cell_shannon", shannon, hectares),
-        _mean_over_cells("cell_simpson", simpson, hectares),
-    ]
-    return {indicator.name: indicator for indicator in found}
-
-
-def _range_indicators(shares: RangeShares) -> dict[str, Indicator]:
-    found = [
-        Indicator("weighted_endemism", shares.weighted_endemism),
-        Indicator("relative_endemism", shares.relative_endemism),
-        *(
-            Indicator(f"range_over_{percent}_percent", shares.n_above(percent))
-            for percent in RANGE_LIMITS_PERCENT
-        ),
-    ]
-    return {indicator.name: indicator for indicator in found}
-
-
-def _invasive_share(species: pd.DataFrame, sums: Any) -> dict[str, Indicator]:
-    """Share of invasive species of Union concern in the expected species; NaN where not looked up."""
-    members, assessed = flag_members(species)["invasive"]
-    area = np.asarray(sums.expected_area_km2, dtype=np.float64)
-    known = assessed.any() and area.sum() > 0
-    value = 100.0 * float(area[members].sum() / area.sum()) if known else math.nan
-    return {"invasive_share": Indicator("invasive_share", value)}
-
-
-def _mean_over_cells(name: str, values: NDArray[np.float64], weights: NDArray[np.float64]) -> Indicator:
-    """Area-weighted mean and range over the cells where the index is defined (those with any species)."""
-    defined = np.isfinite(values)
-    if not defined.any():
-        return Indicator(name, math.nan)
-    values, weights = values[defined], weights[defined]
-    return Indicator(name, float(values @ weights / weights.sum()), float(values.min()), float(values.max()))
-
-
-def _random_cell(
-    expected: NDArray[np.float64], simpson: NDArray[np.float64], weights: NDArray[np.float64]
-) -> Indicator:
-    """Median, 5 % and 95 % of the number of species in one cell drawn by area.
-
-    Each cell's Poisson-binomial number has mean μ = Σp and variance Σp(1 − p) = μ − μ²(1 − Simpson); it is
-    taken as normal with continuity correction, and the cells are mixed by area.
-    """
-    squares = np.where(expected > 0, np.nan_to_num(1.0 - simpson) * expected**2, 0.0)
-    deviation = np.sqrt(np.maximum(expected - squares, 1e-12))
-    share = weights / weights.sum()
-    tail = (1.0 - INTERVAL_LEVEL) / 2.0
-
-    def smallest_count_reaching(level: float) -> float:
-        low, high = 0, int(np.ceil((expected + 6 * deviation).max())) + 1
-        while low < high:
-            middle = (low + high) // 2
-            if share @ ndtr((middle + 0.5 - expected) / deviation) >= level:
-                high = middle
-            else:
-                low = middle + 1
-        return float(low)
-
-    return Indicator(
-        "alpha_cell_interval", *(smallest_count_reaching(level) for level in (0.5, tail, 1.0 - tail))
-    )
 
 
 def _percentile(
@@ -289,7 +190,9 @@ def flag_members(species: pd.DataFrame) -> dict[str, tuple[NDArray[np.bool_], ND
     }
 
 
-def _groups(species: pd.DataFrame, sums: Any, counts: SetCounts) -> dict[str, SpeciesGroup]:
+def _groups(
+    species: pd.DataFrame, sums: Any, counts: SetCounts, errors: RegionErrors | None
+) -> dict[str, SpeciesGroup]:
     present = counts.n_cells > 0
     n_present = int(np.count_nonzero(present))
     best, mean = np.asarray(sums.max_probability), np.asarray(sums.mean_probability)
@@ -297,12 +200,15 @@ def _groups(species: pd.DataFrame, sums: Any, counts: SetCounts) -> dict[str, Sp
     for name, (member, assessed) in flag_members(species).items():
         known = bool(assessed.any())
         unknown_percent = 100.0 * np.count_nonzero(present & ~assessed) / n_present if n_present else math.nan
+        low, high = errors.count_interval(member) if errors is not None and known else (math.nan, math.nan)
         groups[name] = SpeciesGroup(
             name,
             expected=float(best[member].sum()) if known else math.nan,
             expected_per_cell=float(mean[member].sum()) if known else math.nan,
             by_rule=int(np.count_nonzero(present & member)) if known else None,
             unassessed_percent=float(unknown_percent) if known else 100.0,
+            low=low,
+            high=high,
         )
     return groups
 
@@ -314,6 +220,7 @@ def _species_table(
     counts: SetCounts,
     shares: RangeShares,
     statuses: Sequence[MatchedStatuses],
+    errors: RegionErrors | None,
 ) -> pd.DataFrame:
     """One row per species with any probability in the region, widest expected area first."""
     table = store.species.copy(deep=False)
@@ -324,6 +231,8 @@ def _species_table(
     table["max_probability"] = np.asarray(sums.max_probability, dtype=np.float64)
     table["expected_area_km2"] = area
     table["area_share_percent"] = 100.0 * mean
+    for name, end in (("area_share_low_percent", "low"), ("area_share_high_percent", "high")):
+        table[name] = np.nan if errors is None else 100.0 * getattr(errors.draws, end) / float(sums.area_km2)
     table["present"] = counts.n_cells > 0
     certainty = certainty_of(store)
     if certainty.source == "conformal":

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, IndicatorText
+from sdm_core.indicators.texts import (
+    COUNT_ERRORS,
+    GROUP_TEXTS,
+    INDICATOR_TEXTS,
+    MODEL_ERRORS,
+    NOTES,
+    IndicatorText,
+)
 from sdm_core.regions import CONTAINMENT_RULES, DEFAULT_CONTAINMENT
 
 if TYPE_CHECKING:
     from sdm_core.indicators.lists import ListSummary
 
 #: Raised whenever a key of `RegionSummary.to_dict` changes its name or meaning.
-SUMMARY_FORMAT = 1
+SUMMARY_FORMAT = 2
 
 #: Columns of the species table: unit ("" for none) and meaning; the CSV has these columns in this order.
 SPECIES_COLUMNS: dict[str, tuple[str, str]] = {
@@ -28,6 +35,8 @@ SPECIES_COLUMNS: dict[str, tuple[str, str]] = {
     "max_probability": ("0–1", "highest probability in any cell of the region"),
     "expected_area_km2": ("km²", "Σ cell area × probability"),
     "area_share_percent": ("%", "expected area as a share of the area of the cells"),
+    "area_share_low_percent": ("%", f"lower end of its interval: {MODEL_ERRORS}; empty where not known"),
+    "area_share_high_percent": ("%", "upper end of the same interval"),
     "present": ("", "in the species set of at least one cell, by the rule"),
     "certainty": (
         "",
@@ -73,12 +82,19 @@ class Indicator:
         value: the number; NaN where the indicator is not defined here.
         low: lower end of the interval or range its text describes; NaN where it has none.
         high: upper end.
+        meaning: what low and high mean where that depends on what is known; otherwise its text says it.
     """
 
     name: str
     value: float
     low: float = math.nan
     high: float = math.nan
+    meaning: str = ""
+
+    @property
+    def interval_text(self) -> str:
+        """What low and high mean; "" where there are none."""
+        return "" if math.isnan(self.low) else self.meaning or self.text.interval
 
     @property
     def text(self) -> IndicatorText:
@@ -106,11 +122,11 @@ class Indicator:
             "label": self.text.label,
             "definition": self.text.definition,
         }
-        if self.text.interval:
+        if self.interval_text:
             entry |= {
                 "low": json_number(self.low),
                 "high": json_number(self.high),
-                "low_high_meaning": self.text.interval,
+                "low_high_meaning": self.interval_text,
             }
         return entry
 
@@ -128,6 +144,7 @@ class SpeciesGroup:
         by_rule: members present in at least one cell by the rule.
         unassessed_percent: of the species present in the region by the rule, share without an assessment; NaN
             where no species is present.
+        low, high: 90 % interval of the number of members present in their best cell; NaN where unknown.
     """
 
     name: str
@@ -135,6 +152,8 @@ class SpeciesGroup:
     expected_per_cell: float
     by_rule: int | None
     unassessed_percent: float
+    low: float = math.nan
+    high: float = math.nan
 
     @property
     def text(self) -> IndicatorText:
@@ -148,6 +167,7 @@ class SpeciesGroup:
             return self.text.unknown
         return self.text.sentence.format(
             value=format_number(self.expected, self.text.digits),
+            interval=interval_words(self.low, self.high, 0),
             unassessed_percent=format_number(self.unassessed_percent, 0),
         )
 
@@ -155,6 +175,9 @@ class SpeciesGroup:
         """JSON-ready."""
         return {
             "expected": json_number(self.expected),
+            "low": json_number(self.low),
+            "high": json_number(self.high),
+            "low_high_meaning": COUNT_ERRORS,
             "expected_per_cell": json_number(self.expected_per_cell),
             "by_rule": self.by_rule,
             "unassessed_percent": json_number(self.unassessed_percent),
@@ -236,6 +259,7 @@ class RegionSummary:
             value=indicator.shown,
             low=format_number(indicator.low, indicator.text.digits),
             high=format_number(indicator.high, indicator.text.digits),
+            interval=interval_words(indicator.low, indicator.high, indicator.text.digits),
             n_cells=format_number(self.n_cells, 0),
             n_species=format_number(self.n_species_atlas, 0),
             region=self.region,
@@ -294,6 +318,13 @@ def species_records(table: pd.DataFrame) -> list[dict[str, Any]]:
         values = column.tolist()
         plain[name] = [None if absent else value for value, absent in zip(values, missing, strict=True)]
     return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+
+def interval_words(low: float, high: float, digits: int) -> str:
+    """Interval in brackets after a value in a sentence; "" where there is none."""
+    if math.isnan(low):
+        return ""
+    return f" (90 % interval {format_number(low, digits)} to {format_number(high, digits)})"
 
 
 def format_number(value: float, digits: int) -> str:

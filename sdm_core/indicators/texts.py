@@ -37,6 +37,19 @@ _INDEPENDENT = (
     "species are treated as independent of each other and the model as right, so the true interval is wider"
 )
 
+#: What an interval from the errors of the model means.
+MODEL_ERRORS = (
+    "90 % interval from the errors the model made on blocks it had not seen, which neighbouring cells of a "
+    "species have in common and the species of a place partly share"
+)
+#: The same of an index of evenness.
+EVENNESS = (
+    f"{MODEL_ERRORS}; expected areas are more even than real ones, so that the value lies high in the "
+    "interval or above it"
+)
+#: The same of a number of species.
+COUNT_ERRORS = f"{MODEL_ERRORS}; the chance of each species being there is included"
+
 INDICATOR_TEXTS: dict[str, IndicatorText] = {
     "area_km2": IndicatorText(
         "Area",
@@ -59,19 +72,22 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "Area-weighted mean over cells of Σp, the sum of the calibrated probabilities of all "
         "species; no rule is "
         "needed for it.",
-        "A cell of the region is expected to hold {value} species on average, from {low} to {high} "
-        "between cells.",
+        "A cell of the region is expected to hold {value} species on average{interval}.",
+    ),
+    "alpha_range": IndicatorText(
+        "Expected species of single cells",
+        "species",
+        "Σp of the cells of the region: area-weighted mean, and the poorest and richest cell.",
+        "Single cells are expected to hold from {low} to {high} species.",
         interval=_BETWEEN_CELLS,
     ),
     "alpha_cell_interval": IndicatorText(
         "Species in a cell drawn at random",
         "species",
-        "Median of the number of species in one cell drawn from the region by area: each cell's "
-        "number follows a "
-        "Poisson-binomial distribution (its normal approximation), mixed over cells.",
+        "Median of the number of species in one cell drawn from the region by area.",
         "Nine of ten cells are expected to hold between {low} and {high} species.",
         digits=0,
-        interval="5 % and 95 % of that distribution; " + _INDEPENDENT,
+        interval="5 % and 95 % of the Poisson-binomial numbers of the cells; " + _INDEPENDENT,
     ),
     "alpha": IndicatorText(
         "Species per cell by rule (α)",
@@ -95,7 +111,7 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "species",
         "Σ over species of the highest probability in any cell: the expected number if a species present "
         "anywhere in the region is present in its best cell.",
-        "At least {value} species are expected in the region (90 % interval {low} to {high}).",
+        "At least {value} species are expected in the region{interval}.",
         interval="90 % of the Poisson-binomial distribution of the highest probabilities; " + _INDEPENDENT,
     ),
     "beta_whittaker": IndicatorText(
@@ -119,7 +135,7 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "−Σ q ln q with q the species' shares of expected occupied area (q ∝ Σ cell area × p). "
         "Occupancy-based: "
         "evenness of predicted area, not of individuals. Natural logarithm.",
-        "Shannon diversity of the predicted occupied area is {value} nats.",
+        "Shannon diversity of the predicted occupied area is {value} nats{interval}.",
         digits=2,
     ),
     "simpson": IndicatorText(
@@ -127,7 +143,8 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "",
         "1 − Σ q² with the same occupancy-based shares: chance that two drawings of occupied area are of "
         "different species.",
-        "Two drawings from the predicted occupied area are of different species with a chance of {value}.",
+        "Two drawings from the predicted occupied area are of different species with a chance of "
+        "{value}{interval}.",
         digits=3,
     ),
     "hill_0": IndicatorText(
@@ -143,13 +160,13 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "Hill number of order 1",
         "effective species",
         "exp(H′), occupancy-based: number of equally widespread species with the same Shannon index.",
-        "The region is as diverse as one with {value} equally widespread species.",
+        "The region is as diverse as one with {value} equally widespread species{interval}.",
     ),
     "hill_2": IndicatorText(
         "Hill number of order 2",
         "effective species",
         "1/Σ q², occupancy-based: effective number of the most widespread species.",
-        "Its widespread species count as {value} equally widespread ones.",
+        "Its widespread species count as {value} equally widespread ones{interval}.",
     ),
     "cell_shannon": IndicatorText(
         "Shannon index of a cell",
@@ -172,7 +189,7 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "ranges",
         "Σ over species of the share of their expected area in the atlas that lies in the region, Σ p/range "
         "(range-size rarity). Ranges outside the atlas are not known. Rises with the area of the region.",
-        "The region holds as much of its species' ranges in this atlas as {value} whole ranges.",
+        "The region holds as much of its species' ranges in this atlas as {value} whole ranges{interval}.",
         digits=2,
     ),
     "relative_endemism": IndicatorText(
@@ -181,7 +198,7 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "Mean share of the species' ranges that lies in the region, divided by the region's share of the "
         "area of the atlas: 1 where every species is spread evenly, above 1 where the region holds more of "
         "the ranges than its area would.",
-        "That is {value} times what a region of its size holds on average.",
+        "That is {value} times{interval} what a region of its size holds on average.",
         digits=2,
     ),
     "range_over_1_percent": IndicatorText(
@@ -203,7 +220,7 @@ INDICATOR_TEXTS: dict[str, IndicatorText] = {
         "%",
         "Σp of invasive alien species of Union concern ÷ Σp of all species, area-weighted over the region; "
         "other alien species are not counted.",
-        "{value} % of the expected occurrences are of invasive alien species of Union concern.",
+        "{value} %{interval} of the expected occurrences are of invasive alien species of Union concern.",
         digits=2,
     ),
 }
@@ -215,8 +232,8 @@ GROUP_TEXTS: dict[str, IndicatorText] = {
         "species",
         "Species the source of the atlas marks as endemic to its area. The expected number of the region is "
         "Σ of their highest probabilities (a lower bound, as for γ).",
-        "{value} of the species expected in the region are endemic; {unassessed_percent} % of its species "
-        "have not been assessed.",
+        "{value}{interval} of the species expected in the region are endemic; {unassessed_percent} % of its "
+        "species have not been assessed.",
         unknown="The sources of this atlas do not say which species are endemic.",
     ),
     "protected": IndicatorText(
@@ -225,7 +242,7 @@ GROUP_TEXTS: dict[str, IndicatorText] = {
         "Species listed, as a whole or in part, in the EU Habitats Directive; other international, national "
         "and regional lists are not included. The expected number of the region is Σ of their highest "
         "probabilities (a lower bound, as for γ).",
-        "{value} of the species expected in the region are listed in the EU Habitats Directive.",
+        "{value}{interval} of the species expected in the region are listed in the EU Habitats Directive.",
         unknown="The species of this atlas have not been matched with the EU Habitats Directive, or none is "
         "listed.",
     ),
@@ -235,7 +252,8 @@ GROUP_TEXTS: dict[str, IndicatorText] = {
         "Species on the EU list of invasive alien species of Union concern; other alien species are not "
         "counted. The expected number of the region is Σ of their highest probabilities (a lower bound, as "
         "for γ).",
-        "{value} of the species expected in the region are invasive alien species of Union concern.",
+        "{value}{interval} of the species expected in the region are invasive alien species of Union "
+        "concern.",
         unknown="The species of this atlas have not been matched with the EU list of invasive alien species, "
         "or none is listed.",
     ),
@@ -266,6 +284,7 @@ NOTES: tuple[str, ...] = (
     "All numbers are predictions of the model where it applies, not observations; absence of a species from "
     "the list does not show that it is absent.",
     "Regional Shannon, Simpson and Hill numbers weigh species by predicted occupied area, not by abundance.",
-    "Intervals treat species as independent and the calibrated probabilities as right, so they are "
-    "too narrow.",
+    "Intervals hold the errors that held-out surveys could show; what all surveys miss alike is not in them. "
+    "Of an atlas without held-out surveys they take species as independent and the calibrated probabilities "
+    "as right, so they are too narrow.",
 )

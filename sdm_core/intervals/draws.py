@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,18 +75,31 @@ class RegionDraws:
         best = np.asarray(codes, dtype=np.int64)
         held = np.flatnonzero(best if members is None else best * np.asarray(members))
         deviates = DEVIATE_OF_CODE[best[held]]
-        alone = np.random.default_rng(_SEED + 1).standard_normal((len(self.factors), len(best)))
-        moved = np.sqrt(self.common) * self.factors[:, None] + np.sqrt(1.0 - self.common) * alone[:, held]
-        return interval_of(np.count_nonzero(moved < deviates, axis=1))
+        alone = _normals(_SEED + 1, len(self.factors), len(best))[:, held]
+        # √c·g + √(1 − c)·e < Φ⁻¹(p), solved for e
+        limits = (deviates - np.sqrt(self.common) * self.factors[:, None]) / np.sqrt(1.0 - self.common)
+        return interval_of(np.count_nonzero(alone < limits.astype(np.float32), axis=1), whole=True)
 
 
-def interval_of(values: ArrayLike) -> tuple[float, float]:
-    """The ends that leave (1 − LEVEL) / 2 of the draws on either side; NaN where none is a number."""
+@lru_cache(maxsize=8)
+def _normals(seed: int, n_draws: int, n_species: int) -> NDArray[np.float32]:
+    """Standard normals (n_draws, n_species), the same for every region."""
+    drawn = np.random.default_rng(seed).standard_normal((n_draws, n_species), dtype=np.float32)
+    drawn.setflags(write=False)
+    return drawn
+
+
+def interval_of(values: ArrayLike, whole: bool = False) -> tuple[float, float]:
+    """The ends that leave (1 − LEVEL) / 2 of the draws on either side; NaN where none is a number.
+
+    whole: the ends are draws themselves, for counts.
+    """
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
     if not known.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
+    tails = [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0]
+    low, high = np.quantile(known, tails, method="inverted_cdf" if whole else "linear")
     return float(low), float(high)
 
 
@@ -123,14 +137,11 @@ def draw_region(
         wanted = np.asarray(totals, dtype=np.float64)
         curves = curves * np.divide(wanted, expected, out=np.zeros_like(wanted), where=expected > 0)[:, None]
         curves[(expected <= 0) & (wanted > 0)] = wanted[(expected <= 0) & (wanted > 0), None]
-    generator = np.random.default_rng(_SEED)
-    factors = ndtri(
-        (generator.permutation(n_draws) + 0.5) / n_draws
-    )  # stratified: its tails are never missed
+    # stratified, so that no tail is missed
+    factors = ndtri((np.random.default_rng(_SEED).permutation(n_draws) + 0.5) / n_draws)
     part = np.divide(shared, correlation, out=np.zeros_like(correlation), where=correlation > 0)
     part = np.minimum(part, 1.0)
-    moved = generator.standard_normal((n_draws, len(correlation)))
-    moved *= np.sqrt(1.0 - part)
+    moved = np.sqrt(1.0 - part) * _normals(_SEED, n_draws, len(correlation))
     moved += np.sqrt(part) * factors[:, None]
     edge = float(ndtri((1.0 + LEVEL) / 2.0))
     ends = _interpolated(curves, np.array([[-edge], [edge]]) * np.ones(len(correlation)))
