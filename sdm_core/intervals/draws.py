@@ -141,7 +141,7 @@ def draw_region(
     factors = ndtri((np.random.default_rng(_SEED).permutation(n_draws) + 0.5) / n_draws)
     part = np.divide(shared, correlation, out=np.zeros_like(correlation), where=correlation > 0)
     part = np.minimum(part, 1.0)
-    moved = np.sqrt(1.0 - part) * _normals(_SEED, n_draws, len(correlation))
+    moved: Floats = np.sqrt(1.0 - part) * _normals(_SEED, n_draws, len(correlation)).astype(np.float64)
     moved += np.sqrt(part) * factors[:, None]
     edge = float(ndtri((1.0 + LEVEL) / 2.0))
     ends = _interpolated(curves, np.array([[-edge], [edge]]) * np.ones(len(correlation)))
