@@ -140,7 +140,7 @@ def test_grade_is_the_worst_of_its_criteria_with_that_one_as_reason(store, rows,
     assert good.grade == max(known)
     assert poor.grade == "D"
     assert poor.reason == (
-        "On held-out spatial blocks the model reaches an AUC of 0.65 for all species of the atlas on average."
+        "On held-out spatial blocks across the atlas the model reaches an AUC of 0.65 for all species of the atlas on average."
     )
     assert poor.grade_text == "hardly supported; do not rely on it without a survey"
 

@@ -79,7 +79,7 @@ CRITERIA: dict[str, CriterionText] = {
         "AUC",
         (0.9, 0.8, 0.7),
         2,
-        "On held-out spatial blocks the model reaches an AUC of {value} for {species}.",
+        "On held-out spatial blocks across the atlas the model reaches an AUC of {value} for {species}.",
         "The atlas does not ship how well the model does on held-out blocks.",
         "Excellent, good, fair and poor of Swets 1988 (doi 10.1126/science.3287615) as used for distribution "
         "models by Araújo et al. 2005 (doi 10.1111/j.1365-2486.2005.01000.x).",
@@ -107,6 +107,8 @@ METHOD = (
     "The grade is the worst of its criteria. Criteria the atlas ships nothing for are left out; with any of "
     "the four on records and skill left out the grade is B at best."
 )
+#: Decimals shown at most.
+_MOST_DIGITS = 6
 #: Criteria without which no grade is better than B.
 _NEEDED_FOR_A = ("near_records", "record_density", "recorded_species", "model_skill")
 
@@ -144,7 +146,7 @@ class Trust:
 
     Attributes:
         grade: "A" to "D", or "–" where nothing is known.
-        reason: the criterion that decided, in words.
+        reason: the criteria that decided, in words.
         criteria: all criteria, in the order of `CRITERIA`.
         effort: what has been recorded, None where the atlas ships no records.
         experience: how much lies within the model's experience, None where the atlas does not know.
@@ -219,11 +221,21 @@ def assess_trust(
     known = [criterion for criterion in criteria if criterion.grade != "–"]
     if not known:
         return Trust("–", GRADE_TEXTS["–"].capitalize() + ".", criteria, effort, experience)
-    worst = max(known, key=lambda criterion: criterion.grade)
+    grade = max(criterion.grade for criterion in known)
     gaps = [c for c in criteria if c.name in _NEEDED_FOR_A and c.grade == "–"]
-    if worst.grade == "A" and gaps:
+    if grade == "A" and gaps:
         return Trust("B", gaps[0].sentence, criteria, effort, experience)
-    return Trust(worst.grade, worst.sentence, criteria, effort, experience)
+    return Trust(grade, _reason(grade, known), criteria, effort, experience)
+
+
+def _reason(grade: str, known: list[Criterion]) -> str:
+    """What decided the grade: the sentence of the first criterion that has it, the names of the others."""
+    if grade == "A":
+        some = "" if len(known) == len(CRITERIA) else "that are known "
+        return f"All {len(known)} criteria {some}reach A."
+    first, *others = (criterion for criterion in known if criterion.grade == grade)
+    labels = [c.text.label[:1].lower() + c.text.label[1:] for c in others]
+    return f"{first.sentence} Also {grade}: {', '.join(labels)}." if labels else first.sentence
 
 
 def grade_of(name: str, value: float) -> str:
@@ -238,9 +250,17 @@ def _criterion(name: str, value: float, species_words: str) -> Criterion:
     sentence = (
         text.unknown
         if math.isnan(value)
-        else text.sentence.format(value=format_number(value, text.digits), species=species_words)
+        else text.sentence.format(value=_shown(name, value), species=species_words)
     )
     return Criterion(name, value, grade_of(name, value), sentence)
+
+
+def _shown(name: str, value: float) -> str:
+    """A value with enough decimals to stay on its side of every limit: 0.058 as 0.06, not as 0.1."""
+    digits = CRITERIA[name].digits
+    while digits < _MOST_DIGITS and grade_of(name, round(value, digits)) != grade_of(name, value):
+        digits += 1
+    return format_number(value, digits)
 
 
 def model_skill(

@@ -145,10 +145,9 @@ def _difference(values: NDArray, outside: NDArray[np.bool_], blocks: NDArray, se
 
 def _rank_correlation(index: NDArray, values: NDArray) -> float | None:
     known = np.isfinite(index) & np.isfinite(values)
-    if known.sum() < 3:
+    if known.sum() < 3 or not np.ptp(index[known]) or not np.ptp(values[known]):
         return None
-    found = float(spearmanr(index[known], values[known])[0])
-    return found if np.isfinite(found) else None
+    return float(spearmanr(index[known], values[known])[0])
 
 
 def table_lines(checks: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -144,7 +144,8 @@ class ApplicabilityReference:
 
     def mess(self, values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """MESS of places (n,) and which predictor is the most dissimilar one (n,); see `mess`."""
-        return mess(self._scaled(values), self.sites)
+        # as precise as the sites are kept, so that the outermost of them lies within the range
+        return mess(self._scaled(values).astype(np.float32), self.sites)
 
     def _scaled(self, values: ArrayLike) -> NDArray[np.float64]:
         table = np.asarray(values, dtype=np.float64)

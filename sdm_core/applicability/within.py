@@ -8,20 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sdm_core.applicability.predictor_words import predictor_words
 from sdm_core.indicators.summary import json_number
 from sdm_core.prediction.points import APPLICABILITY_LAYER
-
-#: Predictors whose short names say little.
-_BIOCLIM = (
-    "mean temperature of the year", "daily range of temperature", "isothermality",
-    "seasonality of temperature",
-    "highest temperature of the warmest month", "lowest temperature of the coldest month",
-    "yearly range of temperature", "temperature of the wettest quarter", "temperature of the driest quarter",
-    "temperature of the warmest quarter", "temperature of the coldest quarter", "precipitation of the year",
-    "precipitation of the wettest month", "precipitation of the driest month", "seasonality of precipitation",
-    "precipitation of the wettest quarter", "precipitation of the driest quarter",
-    "precipitation of the warmest quarter", "precipitation of the coldest quarter",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,10 +39,7 @@ class Experience:
     @property
     def predictor_text(self) -> str:
         """The predictor in words: its name, and what the name stands for."""
-        number = self.predictor.removeprefix("bio")
-        if self.predictor.startswith("bio") and number.isdigit() and 1 <= int(number) <= len(_BIOCLIM):
-            return f"{_BIOCLIM[int(number) - 1]} ({self.predictor})"
-        return self.predictor.replace("_", " ")
+        return predictor_words(self.predictor)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; None where not known."""
@@ -61,6 +47,7 @@ class Experience:
             "inside_percent": json_number(self.inside_percent),
             "beyond_range_percent": json_number(self.beyond_range_percent),
             "most_dissimilar_predictor": self.predictor or None,
+            "most_dissimilar_text": self.predictor_text or None,
             "most_dissimilar_percent": json_number(self.predictor_percent),
             "spread_percent": json_number(self.spread_percent),
             "area_of_applicability": self.settings or None,
