@@ -15,6 +15,7 @@ from sdm_core import config as paths
 from sdm_core import pipeline, regions
 from sdm_core.__main__ import main
 from sdm_core.errors import ConfigurationError, OccurrenceError
+from sdm_core.evaluation.card import add_coverage
 from sdm_core.models import load_model
 from sdm_core.pipeline.atlas import study_cells
 from sdm_core.pipeline.cards import compose_card
@@ -132,7 +133,8 @@ def test_an_atlas_is_built_from_its_configuration_alone(config: AtlasConfig, tmp
     names = {path.name for path in folder.iterdir()}
     assert {
         "predictions.zarr.zip", "species.csv", "observed.parquet", "observed_species.parquet",
-        "model.safetensors", "model.json", "model_card.json", "MODEL_CARD.md", "MANIFEST.sha256",
+        "held_out.parquet", "model.safetensors", "model.json", "model_card.json", "MODEL_CARD.md",
+        "MANIFEST.sha256",
     } <= names  # fmt: skip
     atlas = open_atlas(folder)
     store = atlas.store
@@ -168,6 +170,34 @@ def test_stored_probabilities_are_those_of_the_shipped_checkpoint(
     expected = 1 / (1 + np.exp(-(logits * slope + intercept)))
     # one step of the code √p in 255 is at most 2 √p / 255 + 1 / 255² in p; half of it is lost to rounding
     np.testing.assert_allclose(store.probabilities(np.arange(store.n_cells)), expected, atol=1 / 255)
+
+
+def test_the_coverage_command_makes_the_file_again_and_changes_nothing_else(
+    config: AtlasConfig, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pipeline.build_atlas(config, out=tmp_path / "simulated", device="cpu")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "held_out.parquet").unlink()
+    add_coverage(folder, None)
+    command = ["coverage", "--model", str(folder), "--config", str(study / "simulated.toml")]
+    assert main([*command, "--device", "cpu"]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    held_out = open_atlas(folder).store.held_out
+    assert held_out is not None and held_out.notes["error_model"]["n_sites"] == held_out.notes["n_sites"]
+    said = capsys.readouterr().out
+    table = held_out.notes["coverage"]["table"]
+    assert all(row["what"] in said for row in table) and len(table) > 10
+    assert f"{100 * table[0]['kept']:.1f} %" in said
+    assert f"held_out.parquet: 3 species, {held_out.notes['n_sites']} held-out sites" in said
+
+    other = tmp_path / "other.toml"
+    other.write_text(CONFIG.replace("mean_radii = [1]", "mean_radii = [2]"))
+    assert main([*command[:-1], str(other)]) == 2
+    assert "trained on other sites or covariates than those of" in capsys.readouterr().err
+    two = tmp_path / "two.toml"
+    two.write_text(CONFIG.replace("blocks_deg = [1.0, 2.0]", "blocks_deg = [2.0]\nn_folds = 2"))
+    assert main([*command[:-1], str(two)]) == 2
+    assert "holds sites out in 2 folds" in capsys.readouterr().err
 
 
 def test_the_evaluate_command_prints_the_table_and_the_cache_gives_the_same(

@@ -19,14 +19,12 @@ from sdm_core.models import load_model
 from sdm_core.pipeline.cards import compose_card, path_as_named
 from sdm_core.pipeline.cell_inputs import CellInputs
 from sdm_core.pipeline.configuration import AtlasConfig
-from sdm_core.pipeline.held_out import of_training_data
+from sdm_core.pipeline.held_out import of_training_data, put_held_out
 from sdm_core.pipeline.predictor import ModelPredictor, ModelSpec
 from sdm_core.pipeline.preparation import Prepared, data_path
 from sdm_core.pipeline.trust import write_trust
 from sdm_core.prediction import observation_densities, write_atlas
-from sdm_core.prediction.files import HELD_OUT_FILE
 from sdm_core.prediction.tiling import tiles_of_area
-from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +94,6 @@ def build_atlas_from(
     observed, observed_species = observation_densities(prepared.occurrences.table, prepared.species)
     card = {
         **compose_card(prepared, tables),
-        **({} if surveys is None else {"coverage": surveys.notes["coverage"]}),
         "n_cells": len(cells),
         "resolution": config.prediction.resolution,
         "command": f"python -m sdm_core atlas {path_as_named(config)}",
@@ -123,7 +120,7 @@ def build_atlas_from(
     written = json.loads((folder / "model_card.json").read_text(encoding="utf-8"))
     write_card(folder, written)
     if surveys is not None:
-        write_whole(folder / HELD_OUT_FILE, surveys.to_bytes(prepared.species))
+        put_held_out(folder, prepared.species, surveys)
     # and the manifest of all files
     write_trust(folder, prepared, held_out=None if split is None else (held_out, split))
     return folder
