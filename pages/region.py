@@ -32,7 +32,10 @@ with steps:
 with beside, st.container(horizontal=True, horizontal_alignment="right", key="compare_steps"):
     if not comparing:
         region_several.beside_steps(None if choosing else region)
-with frame.friendly_errors():
+step = "compare" if comparing else "choose" if choosing else "read"
+# a place for each step: what was on the page in another step goes at once, not when the new one is done
+rooms = {name: st.container() if name == step else st.empty() for name in ("choose", "compare", "read")}
+with rooms[step], frame.friendly_errors():
     if comparing:
         region_compare.show(region)
         state.write_address(PAGE_FIELDS)

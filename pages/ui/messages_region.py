@@ -179,7 +179,10 @@ REGION: dict[str, str] = {
         "A ZIP with a report of each area in its own folder, and the comparison as a page and a table."
     ),
     "compare_prepare": "Prepare {n} reports",
-    "compare_too_many": ("The page writes up to {most} reports at a time. All {n} are written by: "),
+    "compare_too_many": (
+        "The page writes up to {most} reports at a time. All {n} are written by `python -m sdm_core report "
+        "--out FOLDER`, with a `--region` for each area."
+    ),
     "compare_writing": "Writing the report of {name}: {done} of {n}",
     "compare_zip": "All reports (ZIP)",
     "compare_report_stopped": "Stopped before all reports were written.",

@@ -26,10 +26,14 @@ from pages.ui import (
     state,
 )
 from pages.ui.messages import LAYERS, say
+from pages.ui.messages_region import COMPARED
 from pages.ui.region_take import FORMATS
 from sdm_core.regions import DEFAULT_CONTAINMENT
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from sdm_core.errors import FlorascopeError
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
     from sdm_core.reports import Comparison, RegionNumbers
@@ -40,6 +44,7 @@ _MAX_KEPT = 400
 #: Reports one click writes; more are for the command line.
 MAX_REPORTS = 20
 _TABLE_HEIGHT = 430
+_ROW_HEIGHT = 33
 #: Areas that cannot be compared, named one by one.
 _MAX_SAID = 5
 _PIXELS = (420, 390)
@@ -49,13 +54,14 @@ def show(region: Region | None) -> None:
     """The comparison of the areas gathered; `region` is the one to go back to."""
     from sdm_core import reports
 
-    atlas, rule, options = _header(region)
+    title, atlas, rule, options = _header(region)
     containment = state.settle_containment(DEFAULT_CONTAINMENT)
     places, refused = reports.sort_out(atlas, region_several.gathered(), containment)
-    for error in refused[:_MAX_SAID]:
-        st.html(f'<p class="fs-notes" data-testid="compare-refused">{html.escape(str(error))}</p>')
-    if len(refused) > _MAX_SAID:
-        st.html(f'<p class="fs-notes">{say("compare_more_refused", n=len(refused) - _MAX_SAID)}</p>')
+    title.html(
+        f'<h2 class="fs-region">{say("compare_title", n=len(places))}</h2>'
+        f'<div class="fs-note">{html.escape(frame.source_line(atlas))}</div>'
+    )
+    _refusals(refused)
     if len(places) < 2:
         st.info(say("compare_too_few", n=len(places)), icon=":material/info:")
         return
@@ -70,8 +76,18 @@ def show(region: Region | None) -> None:
     _reports(atlas, read, rule, options, containment)
 
 
-def _header(region: Region | None) -> tuple[Atlas, str, dict[str, Any]]:
-    """Title, atlas, rule, and the ways back."""
+def _refusals(refused: Sequence[FlorascopeError]) -> None:
+    """Why areas are left out: the first of them one by one."""
+    if not refused:
+        return
+    said = [html.escape(str(error)) for error in refused[:_MAX_SAID]]
+    if len(refused) > _MAX_SAID:
+        said.append(say("compare_more_refused", n=len(refused) - _MAX_SAID))
+    st.html(f'<p class="fs-notes" data-testid="compare-refused">{"<br>".join(said)}</p>')
+
+
+def _header(region: Region | None) -> tuple[DeltaGenerator, Atlas, str, dict[str, Any]]:
+    """Room for the title, atlas, rule, and the ways back."""
     title, atlas_column, rule_column, change = st.columns(
         [2.4, 1.3, 1.4, 1.1], vertical_alignment="bottom", gap="small"
     )
@@ -92,13 +108,8 @@ def _header(region: Region | None) -> tuple[Atlas, str, dict[str, Any]]:
             st.session_state["choosing"] = True
             st.session_state["region_mode"] = "several"
             st.rerun()
-    n_areas = len(region_several.gathered())
-    title.html(
-        f'<h2 class="fs-region">{say("compare_title", n=n_areas)}</h2>'
-        f'<div class="fs-note">{html.escape(frame.source_line(atlas))}</div>'
-    )
     frame.show_notices()
-    return atlas, rule, options
+    return title, atlas, rule, options
 
 
 def _read(
@@ -169,7 +180,8 @@ def _left(started: float, done: int, total: int) -> str:
 @st.fragment
 def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -> None:
     """The outlines on the map beside the table; a row leads to its area."""
-    left, right = st.columns([1, 1.9], gap="small")
+    with st.container(key="compare_body"):
+        left, right = st.columns([1, 1.9], gap="small")
     with right:
         with_ends, hint, download = st.columns([1.1, 2, 0.9], vertical_alignment="center")
         ends = with_ends.toggle(
@@ -190,7 +202,7 @@ def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -
         selection = st.dataframe(
             table,
             hide_index=True,
-            height=min(_TABLE_HEIGHT, 36 * (len(table) + 1) + 12),
+            height=min(_TABLE_HEIGHT, _ROW_HEIGHT * (len(table) + 1) + 12),
             key="compare_rows",
             on_select="rerun",
             selection_mode="single-row",
@@ -256,19 +268,27 @@ def table_of(comparison: Comparison, with_ends: bool = False) -> tuple[pd.DataFr
     }
     ends = comparison.intervals() if with_ends else {}
     for column in comparison.columns:
+        if column.key not in COMPARED:
+            continue
         label = f"{column.label}, {column.unit}" if column.unit else column.label
-        for key, title in zip(
-            (column.key, *ends.get(column.key, ())),
-            (label, say("compare_low"), say("compare_high")),
-            strict=False,
-        ):
+        values[column.key] = [row[column.key] for row in comparison.rows]
+        shown[column.key] = config_of.NumberColumn(
+            COMPARED[column.key], format=f"%.{column.digits}f", width=_width(COMPARED[column.key]), help=label
+        )
+        for key, title in zip(ends.get(column.key, ()), ("compare_low", "compare_high"), strict=False):
             values[key] = [row.get(key) for row in comparison.rows]
-            width = 105 if key == column.key else 75
-            shown[key] = config_of.NumberColumn(title, format=f"%.{column.digits}f", width=width, help=label)
+            shown[key] = config_of.NumberColumn(
+                say(title), format=f"%.{column.digits}f", width=65, help=f"{label}: {say(title)}"
+            )
     table = pd.DataFrame(values)
     for key in table.columns[2:]:
         table[key] = pd.to_numeric(table[key])
     return table, shown
+
+
+def _width(heading: str) -> int:
+    """Pixels a column needs for its heading."""
+    return max(60, 28 + 8 * len(heading))
 
 
 def _stem(atlas: Atlas, places: Sequence[Region]) -> str:

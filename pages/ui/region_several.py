@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.ui import resources
+from pages.ui import numbers, resources
 from pages.ui.messages import say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError, MissingCRSError
@@ -24,6 +24,7 @@ _FAMILIAR_PLACES = ("Pyrenees", "Sierra Nevada", "Alps", "Slovenia", "Andorra")
 #: Areas of the session by the hash of their outline, and whether they are being compared.
 _GATHERED, _COMPARING, _READ, _ROUND = "several", "comparing", "several_read", "several_round"
 _LIST_HEIGHT = 420
+_ROW_HEIGHT = 33
 #: Areas offered together as an example.
 _MAX_EXAMPLES = 4
 #: Files whose areas are kept while the user chooses.
@@ -210,20 +211,20 @@ def listing(atlas: Atlas) -> None:
     table = pd.DataFrame(
         {
             "name": [region.name for region in places],
-            "km2": [region.area_km2 for region in places],
+            "area": [numbers.area(region.area_km2) for region in places],
             "source": [_origin(region) for region in places],
         }
     )
     selection = st.dataframe(
         table,
         hide_index=True,
-        height=min(_LIST_HEIGHT, 36 * (len(places) + 1) + 2),
+        height=min(_LIST_HEIGHT, _ROW_HEIGHT * (len(places) + 1) + 5),
         key=f"several_list_{_round()}",
         on_select="rerun",
         selection_mode="multi-row",
         column_config={
             "name": st.column_config.TextColumn(say("several_area"), width=260),
-            "km2": st.column_config.NumberColumn("km²", format="localized", width=110),
+            "area": st.column_config.TextColumn(say("several_size"), width=110),
             "source": st.column_config.TextColumn(say("several_from"), width=200),
         },
     )

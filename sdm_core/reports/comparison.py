@@ -140,7 +140,7 @@ def _page(first: ReportFacts, found: Comparison, with_pages: bool) -> dict[str, 
                 for column in found.columns
             ),
         ],
-        "notes": list(found.notes),
+        "notes": [*found.notes, *found.benchmark_notes],
         "footer": credit_line(first),
     }
 

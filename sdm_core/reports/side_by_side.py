@@ -103,11 +103,13 @@ class Comparison:
         rows: values of each region by key; NaN where a number is not defined there.
         columns: those of `COLUMNS` that any region has.
         notes: what to know before comparing, one sentence each.
+        benchmark_notes: what the percentiles could not be set against.
     """
 
     rows: tuple[dict[str, Any], ...]
     columns: tuple[Column, ...]
     notes: tuple[str, ...]
+    benchmark_notes: tuple[str, ...] = ()
 
     def intervals(self) -> dict[str, tuple[str, str]]:
         """Column → keys of the lower and upper end of its interval, for columns that have one."""
@@ -168,7 +170,8 @@ def sort_out(
                 region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
             )
         except NoDataInRegionError as error:
-            refused.append(NoDataInRegionError(f"“{region.name}”: {error}"))
+            named = region.name in str(error)
+            refused.append(error if named else NoDataInRegionError(f"“{region.name}”: {error}"))
             continue
         if not len(chosen.rows):
             refused.append(
@@ -257,9 +260,9 @@ def compare(store: Any, places: Sequence[regions.Region], numbers: Sequence[Regi
         SAME_SIZE,
         _multi_site_note(sampled),
         *overlap_notes(places),
-        *dict.fromkeys(note for one in numbers for note in one.benchmark_notes),
     )
-    return Comparison(rows, shown, notes)
+    of_benchmarks = dict.fromkeys(note for one in numbers for note in one.benchmark_notes)
+    return Comparison(rows, shown, notes, tuple(of_benchmarks))
 
 
 def overlap_notes(places: Sequence[regions.Region]) -> list[str]:

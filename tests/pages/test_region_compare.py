@@ -95,7 +95,7 @@ def test_what_cannot_be_compared_is_said_and_the_rest_is_kept(open_page):
     app.button(key="several_compare").click().run()
     assert not app.exception and not app.error
     assert list(table_shown(app)["region"]) == ["West (1)", "West (2)", "Over both"]
-    assert "“Sea”: " in shown_html(app) and "outside the atlas" in shown_html(app)
+    assert "&#x27;Sea&#x27; (near " in shown_html(app) and "outside the atlas" in shown_html(app)
     assert "Outlines overlap" in shown_html(app)
 
 
