@@ -456,6 +456,17 @@ def test_a_region_s_experience_names_share_and_predictor(atlas_folder: Path):
     assert (found.predictor, found.predictor_percent) == ("warmth", pytest.approx(100.0))
     assert np.isnan(found.spread_percent)
     assert found.to_dict()["spread_percent"] is None
+    assert found.held_out_text == ""
+    rows = {
+        name: {"n_sites": n, "f1": f1, "log_loss": loss}
+        for name, n, f1, loss in (("inside", 1900, 0.657, 0.0907), ("outside", 100, 0.57, 0.0926))
+    }
+    settings = {"held_out": {"split": "square blocks of 2°, 5 folds", **rows}}
+    assert dataclasses.replace(found, settings=settings).held_out_text == (
+        "At held-out sites of the whole atlas (square blocks of 2°, 5 folds), predicted sets of species reach an "
+        "F1 of 0.66 inside the area of applicability and 0.57 outside; the log loss is 0.091 inside and 0.093 "
+        "outside (100 of 2,000 sites)."
+    )
     assert dataclasses.replace(found, predictor="bio12").predictor_text == "precipitation of the year (bio12)"
 
 

@@ -41,6 +41,20 @@ class Experience:
         """The predictor in words: its name, and what the name stands for."""
         return predictor_words(self.predictor)
 
+    @property
+    def held_out_text(self) -> str:
+        """How wrong predictions were inside and outside at sites the model had not seen; "" if unknown."""
+        found = self.settings.get("held_out")
+        if not found or None in (found["inside"]["f1"], found["outside"]["f1"]):
+            return ""
+        inside, outside = found["inside"], found["outside"]
+        return (
+            f"At held-out sites of the whole atlas ({found['split']}), predicted sets of species reach an F1 of "
+            f"{inside['f1']:.2f} inside the area of applicability and {outside['f1']:.2f} outside; the log "
+            f"loss is {inside['log_loss']:.3f} inside and {outside['log_loss']:.3f} outside "
+            f"({outside['n_sites']:,} of {inside['n_sites'] + outside['n_sites']:,} sites)."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; None where not known."""
         return {
