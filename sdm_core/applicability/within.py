@@ -50,8 +50,8 @@ class Experience:
         inside, outside = found["inside"], found["outside"]
         return (
             f"At held-out sites of the whole atlas ({found['split']}), predicted sets of species reach an F1 "
-            f"of {inside['f1']:.2f} inside the area of applicability and {outside['f1']:.2f} outside; the log "
-            f"loss is {inside['log_loss']:.3f} inside and {outside['log_loss']:.3f} outside "
+            f"of {inside['f1']:.2f} inside the area of applicability and {outside['f1']:.2f} outside; the "
+            f"log loss is {inside['log_loss']:.3f} inside and {outside['log_loss']:.3f} outside "
             f"({outside['n_sites']:,} of {inside['n_sites'] + outside['n_sites']:,} sites)."
         )
 
