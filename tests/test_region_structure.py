@@ -78,28 +78,28 @@ def test_each_cell_has_its_mean_dissimilarity_from_the_others(simulated_atlas):
     pairs = diversity.all_pairs(presence_table(store, rows, "sse", {}))
     apart = ~np.eye(30, dtype=bool)
     for name, table in (
-        ("dissimilarity", pairs.total),
-        ("turnover", pairs.turnover),
-        ("nestedness", pairs.nestedness),
+        ("beta_sorensen", pairs.total),
+        ("beta_turnover", pairs.turnover),
+        ("beta_nestedness", pairs.nestedness),
     ):
         expected = np.nanmean(np.where(apart, table, np.nan), axis=1)
         np.testing.assert_allclose(found.layers[name], expected, atol=1e-12)
     assert found.n_others == 30
     said = found.to_dict()["cells"]
-    assert said["turnover"]["mean"] == pytest.approx(found.layers["turnover"].mean())
+    assert said["beta_turnover"]["mean"] == pytest.approx(found.layers["beta_turnover"].mean())
     assert said["richness_hotspot"]["n_cells"] == found.layers["richness_hotspot"].sum()
 
 
 def test_large_region_compares_each_cell_with_a_sample(simulated_atlas, monkeypatch):
     store = simulated_atlas.store
     rows = np.arange(store.n_cells)
-    whole = region_structure(store, rows, "sse", {}).layers["dissimilarity"]
+    whole = region_structure(store, rows, "sse", {}).layers["beta_sorensen"]
     monkeypatch.setattr(structure, "N_OTHERS", 100)
     sampled = region_structure(store, rows, "sse", {})
     assert sampled.n_others == 100
     empty = np.isnan(whole)  # cells without a species by the rule
-    assert 0 < empty.sum() < len(rows) and np.array_equal(np.isnan(sampled.layers["dissimilarity"]), empty)
-    difference = np.abs(sampled.layers["dissimilarity"] - whole)[~empty]
+    assert 0 < empty.sum() < len(rows) and np.array_equal(np.isnan(sampled.layers["beta_sorensen"]), empty)
+    difference = np.abs(sampled.layers["beta_sorensen"] - whole)[~empty]
     assert 0 < difference.max() < 0.1 and difference.mean() < 0.03
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
@@ -34,7 +35,7 @@ from sdm_core.reports import (
     build_report,
     card,
     cartography,
-    drawings,
+    drawn_cells,
     files,
     folder,
     render,
@@ -357,6 +358,10 @@ def test_report_writes_every_file_of_its_contract(report):
         "MANIFEST.sha256",
         "maps/richness.tif",
         "maps/shannon.tif",
+        "maps/beta_sorensen.tif",
+        "maps/beta_turnover.tif",
+        "maps/beta_nestedness.tif",
+        "maps/lcbd_relative.tif",
         "odmap.csv",
         "reproduce.py",
     }
@@ -367,7 +372,7 @@ def test_manifest_of_a_report_is_verified_by_sha256sum(report):
         ["sha256sum", "--check", "--strict", "MANIFEST.sha256"], cwd=report, capture_output=True, text=True
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout.count(": OK") == 11
+    assert checked.stdout.count(": OK") == 15
 
 
 def test_page_asks_for_nothing_outside_itself(page):
@@ -420,7 +425,7 @@ def test_sections_stand_in_order_under_their_numbers(page):
 def test_page_can_be_read_without_seeing_it(page, summary):
     parsed = Page(page)
     assert parsed.language == "en"
-    assert len(parsed.images) == 8
+    assert len(parsed.images) == 10
     assert all(len(image["alt"]) > 30 for image in parsed.images)
     assert page.count("<table") == page.count("<caption")
     for name in summary.species_table["species"].head(3):
@@ -507,7 +512,33 @@ def test_command_of_the_methods_section_makes_the_same_numbers(report, atlas, tm
     again = json.loads((tmp_path / "indicators.json").read_text(encoding="utf-8"))
     first = json.loads((report / "indicators.json").read_text(encoding="utf-8"))
     assert again["indicators"] == first["indicators"]
-    assert (tmp_path / "species.csv").read_bytes() == (report / "species.csv").read_bytes()
+    one, other = (pd.read_csv(folder / "species.csv", dtype=str) for folder in (tmp_path, report))
+    pd.testing.assert_frame_equal(one.drop(columns="region"), other.drop(columns="region"))
+
+
+def test_files_say_on_their_own_how_cells_were_counted(report, region, atlas):
+    table = pd.read_csv(report / "species.csv")
+    assert set(table["containment"]) == {regions.CONTAINMENT_RULES["centre"]}
+    assert set(table["rule"]) == {"sse"} and set(table["region"]) == {region.name}
+    assert table["atlas"].iloc[0].split() == [atlas.name, str(atlas.store.version)[:12]]
+    said = json.loads(pq.read_metadata(report / "cells.geoparquet").metadata[b"florascope"])
+    assert said["containment"] == f"centre: {regions.CONTAINMENT_RULES['centre']}"
+    assert said["outline"] == region.geometry_hash and said["rule"].startswith("sse: ")
+    with rasterio.open(report / "maps" / "beta_turnover.tif") as raster:
+        assert raster.tags()["CONTAINMENT"] == said["containment"]
+
+
+def test_cells_and_rasters_hold_dissimilarity_and_hotspots(report, summary):
+    cells = gpd.read_parquet(report / "cells.geoparquet")
+    parts = cells["beta_turnover"] + cells["beta_nestedness"]
+    np.testing.assert_allclose(parts, cells["beta_sorensen"])
+    told = json.loads((report / "indicators.json").read_text(encoding="utf-8"))["structure"]["cells"]
+    assert told["beta_sorensen"]["mean"] == pytest.approx(cells["beta_sorensen"].mean())
+    assert told["richness_hotspot"]["n_cells"] == cells["richness_hotspot"].sum() > 0
+    assert cells.loc[cells["richness_hotspot"], "richness"].min() >= cells["richness"].quantile(0.9)
+    with rasterio.open(report / "maps" / "beta_sorensen.tif") as raster:
+        values = raster.read(1)
+        assert np.nanmin(values) == pytest.approx(cells["beta_sorensen"].min(), rel=1e-5)
 
 
 @pytest.mark.parametrize("containment", ["intersect", "area_weighted"])
@@ -578,7 +609,7 @@ def test_atlas_without_scores_says_so_and_shows_none(simulated_atlas, region, tm
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "holds no cross-validation" in page
     assert "not on the model card of this atlas" in page
-    assert len(Page(page).images) == 7
+    assert len(Page(page).images) == 9
 
 
 def test_simulated_atlas_is_called_simulated_on_the_cover(page):
@@ -738,7 +769,7 @@ def test_too_many_cells_are_drawn_as_means_of_coarser_ones(simulated_atlas):
     store = simulated_atlas.store
     rows = np.arange(store.n_cells)
     values = np.asarray(store.layer("richness"), dtype=float)
-    cells, means, resolution = drawings.cells_to_draw(store, rows, values, most=len(rows) // 4)
+    cells, means, resolution = drawn_cells.cells_to_draw(store, rows, values, most=len(rows) // 4)
     assert resolution == store.resolution - 1
     place = list(cells).index(regions.cells_to_parents(store.cells[:1], resolution)[0])
     inside = regions.cells_to_parents(store.cells, resolution) == cells[place]

@@ -94,6 +94,23 @@ def add_arguments(subparsers: Any) -> None:
         help="how --records write covers (default: as their values show)",
     )
     parser.add_argument(
+        "--compare-with",
+        default=None,
+        metavar="FILE",
+        help="named outlines to set the region against, biogeographic regions for instance: those that hold "
+        "most of it count; GeoJSON, GPKG, KML or zipped shapefile",
+    )
+    parser.add_argument(
+        "--name-column",
+        default=None,
+        metavar="C",
+        help="column of --compare-with that names the outlines (default: the only one with text, or one "
+        "called name)",
+    )
+    parser.add_argument(
+        "--compare-crs", default=None, metavar="CRS", help="CRS of --compare-with where it names none"
+    )
+    parser.add_argument(
         "--formats",
         default=None,
         metavar="LIST",
@@ -130,12 +147,13 @@ def run(args: argparse.Namespace) -> int:
 
         files = [Path(name) for name in args.records]
         records = read_records(files, crs=args.records_crs, cover_scale=args.cover_scale)
+    outlines = _outlines(args)
     if len(args.region) > 1:
-        return _compare(args, statuses, records)
+        return _compare(args, statuses, records, outlines)
     region = read_region_argument(args.region[0], args.crs)
     if args.name:
         region = region.renamed(args.name)
-    atlas = open_model(args.model)
+    atlas = _open_with(args.model, outlines)
     if args.resolution is not None and args.resolution != atlas.store.resolution:
         from sdm_core.on_demand.computing import finer_atlas
 
@@ -146,13 +164,13 @@ def run(args: argparse.Namespace) -> int:
         atlas,
         region,
         Path(args.out),
-        **_choices(args, statuses, records),
+        **_choices(args, statuses, records, outlines),
     ):
         print(path)
     return 0
 
 
-def _compare(args: argparse.Namespace, statuses: list[Any], records: Any) -> int:
+def _compare(args: argparse.Namespace, statuses: list[Any], records: Any, outlines: Any) -> int:
     """A report of each region and the table of all of them."""
     from sdm_core.errors import ReportError
     from sdm_core.reports import build_comparison
@@ -162,16 +180,16 @@ def _compare(args: argparse.Namespace, statuses: list[Any], records: Any) -> int
             raise ReportError(f"--{option} goes with one --region; found {len(args.region)} of them.")
     places = [read_region_argument(text, args.crs) for text in args.region]
     for path in build_comparison(
-        open_model(args.model),
+        _open_with(args.model, outlines),
         places,
         Path(args.out),
-        **_choices(args, statuses, records),
+        **_choices(args, statuses, records, outlines),
     ):
         print(path)
     return 0
 
 
-def _choices(args: argparse.Namespace, statuses: list[Any], records: Any) -> dict[str, Any]:
+def _choices(args: argparse.Namespace, statuses: list[Any], records: Any, outlines: Any) -> dict[str, Any]:
     """What a report of one region and of several take alike."""
     return {
         "rule": args.rule,
@@ -179,10 +197,36 @@ def _choices(args: argparse.Namespace, statuses: list[Any], records: Any) -> dic
         "containment": args.containment,
         "statuses": statuses,
         "records": records,
+        "outlines": outlines,
         **_of_rule(args),
         "on_note": _say,
         "on_selection": _say,
     }
+
+
+def _outlines(args: argparse.Namespace) -> Any:
+    """Outlines of --compare-with; None without."""
+    from sdm_core.errors import ReportError
+    from sdm_core.regions import read_outlines
+
+    if args.compare_with is None:
+        for option in ("name_column", "compare_crs"):
+            if getattr(args, option) is not None:
+                raise ReportError(f"--{option.replace('_', '-')} goes with --compare-with, which is missing.")
+        return None
+    if not str(args.compare_with).strip():
+        raise ReportError("--compare-with is empty; give a file of outlines.")
+    return read_outlines(Path(args.compare_with), name_column=args.name_column, crs=args.compare_crs)
+
+
+def _open_with(model: str | None, outlines: Any) -> Any:
+    """The atlas, once it is sure that the outlines to compare with lie on it."""
+    from sdm_core.indicators import check_outlines
+
+    atlas = open_model(model)
+    if outlines is not None:
+        check_outlines(outlines, atlas.store)
+    return atlas
 
 
 def _formats(args: argparse.Namespace) -> tuple[str, ...]:

@@ -107,11 +107,13 @@ class Frame:
     Attributes:
         source: file of the outlines.
         column: its column the names are from.
+        crs: coordinate system stated for it; "" where the file's own counts.
         shares: name and share of the area of the region's cells, 0 to 1, largest first.
     """
 
     source: str
     column: str
+    crs: str
     shares: tuple[tuple[str, float], ...]
 
     @property
@@ -134,6 +136,7 @@ class Frame:
             "definition": FRAME,
             "source": self.source,
             "column": self.column,
+            "crs": self.crs,
             "shares_percent": {name: 100.0 * share for name, share in self.shares},
         }
 
@@ -301,7 +304,7 @@ def _frame_cells(
     if not chosen:
         return None, everywhere
     named = tuple((outlines.names[place], float(shares[place])) for place in chosen)
-    return Frame(outlines.source, outlines.column, named), everywhere
+    return Frame(outlines.source, outlines.column, outlines.crs, named), everywhere
 
 
 def _outlines_note(outlines: regions.Outlines, frame: Frame | None) -> str:

@@ -35,20 +35,20 @@ HOTSPOT_TEXTS: dict[str, str] = {
 }
 #: Layer of the cells of a region → unit and meaning; "" where there is no unit.
 STRUCTURE_LAYERS: dict[str, tuple[str, str]] = {
-    "dissimilarity": (
+    "beta_sorensen": (
         "1",
         "mean over other cells of the region of the pairwise Sørensen dissimilarity of the sets, "
         "(b + c)/(2a + b + c): 0 where all hold the same species, 1 where none shares any",
     ),
-    "turnover": (
+    "beta_turnover": (
         "1",
         "its part by turnover, min(b, c)/(a + min(b, c)): species in the place of others (Baselga 2010)",
     ),
-    "nestedness": (
+    "beta_nestedness": (
         "1",
         "its part by nestedness, the rest: one cell holds a part of what the other holds",
     ),
-    "distinctiveness": ("mean cells", HOTSPOT_TEXTS["distinctive"]),
+    "lcbd_relative": ("mean cells", HOTSPOT_TEXTS["distinctive"]),
     "richness_hotspot": (
         "",
         "true in the cells with the most expected species, up to 5 % of the area of the region's cells, at "
@@ -153,9 +153,9 @@ def region_structure(
     sample = sample_multi_site(store, compared, rule, options, min(MAX_SAMPLE_CELLS, len(compared)))
     richness = np.asarray(store.layer("richness"))[selected]
     layers = _dissimilarity(store, selected, others, rule, options)
-    layers["distinctiveness"] = _distinctiveness(store, selected)
+    layers["lcbd_relative"] = _distinctiveness(store, selected)
     hotspots = _highest(store, selected, "richness", richness)
-    hotspots += _highest(store, selected, "distinctive", layers["distinctiveness"])
+    hotspots += _highest(store, selected, "distinctive", layers["lcbd_relative"])
     hectares = np.asarray(store.area_ha)[selected].astype(np.float64)
     layers["richness_hotspot"] = hotspot_mask(richness, hectares)
     if statuses:
@@ -221,7 +221,11 @@ def _dissimilarity(
         return (found for _, found in presence_parts(store, rows, rule, options))
 
     means = diversity.mean_dissimilarity(sets, presence_table(store, others, rule, options), place)
-    return {"dissimilarity": means.total, "turnover": means.turnover, "nestedness": means.nestedness}
+    return {
+        "beta_sorensen": means.total,
+        "beta_turnover": means.turnover,
+        "beta_nestedness": means.nestedness,
+    }
 
 
 def _distinctiveness(store: StoreLike, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ compares. Records are never written anywhere: not into a store, not into the cac
 """
 
 from sdm_core.observed.matching import match_species
+from sdm_core.observed.ranges import RANGE_TEXT, SPECIES_RANGE_COLUMNS, species_ranges
 from sdm_core.observed.records import Records, read_records
 from sdm_core.observed.region import (
     AGREED,
@@ -23,7 +24,9 @@ __all__ = [
     "MISSED",
     "NOT_IN_ATLAS",
     "OBSERVED_COLUMNS",
+    "RANGE_TEXT",
     "RECORD_SUFFIXES",
+    "SPECIES_RANGE_COLUMNS",
     "UNEXPECTED",
     "UNEXPECTED_BELOW",
     "ObservedRegion",
@@ -31,4 +34,5 @@ __all__ = [
     "match_species",
     "observe_region",
     "read_records",
+    "species_ranges",
 ]

@@ -39,6 +39,7 @@ class Outlines:
         column: its column the names are from.
         names: of the outlines, each once, in the order of the file.
         geometries: polygons of each, in longitude, latitude.
+        crs: coordinate system that was stated in place of the file's; "" where none was.
         notes: what was left out or chosen, one sentence each.
         digest: hash of the file and the column, for caches.
     """
@@ -47,6 +48,7 @@ class Outlines:
     column: str
     names: tuple[str, ...]
     geometries: tuple[shapely.MultiPolygon, ...] = field(repr=False)
+    crs: str = ""
     notes: tuple[str, ...] = ()
     digest: str = ""
 
@@ -112,7 +114,9 @@ def read_outlines(
     outlines = [_in_degrees(polygons, declared, title) for polygons in grouped.values()]
     key = hashlib.sha256(data)
     key.update(repr((column, crs, layer)).encode())
-    return Outlines(title, column, tuple(grouped), tuple(outlines), tuple(notes), key.hexdigest()[:16])
+    return Outlines(
+        title, column, tuple(grouped), tuple(outlines), crs or "", tuple(notes), key.hexdigest()[:16]
+    )
 
 
 def name_columns(

@@ -1,7 +1,7 @@
 """A region's report: HTML, PDF, CSV, JSON, GeoJSON, GeoParquet, rasters and a manifest of checksums.
 
 facts                             what a report is made of
-content                           what it says, section by section: cover, area, species, concern, structure, …
+content                           what it says, section by section (cover, area, species, concern, …)
 wording, text, card               sentences, numbers as readers see them, what the model card says
 cartography, figures, charts      how maps and charts are drawn at 300 dpi; which there are: drawings
 render                            one template, two editions: one HTML file, and A4 by WeasyPrint

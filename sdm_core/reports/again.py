@@ -25,7 +25,7 @@ def reproduce_command(facts: ReportFacts) -> str:
     statuses = "".join(f" --status {shlex.quote(name)}" for name in files)
     return (
         f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
-        f"--rule {facts.summary.rule}{options}{containment}{statuses}"
+        f"--rule {facts.summary.rule}{options}{containment}{statuses}{_compared(facts)}"
         + (observed.command_options(facts.observed) if facts.observed is not None else "")
     )
 
@@ -52,3 +52,12 @@ def reproduce_snippet(facts: ReportFacts) -> str:
             'print(summary.value("alpha_expected"), summary.value("gamma"), summary.value("shannon"))',
         ]
     )
+
+
+def _compared(facts: ReportFacts) -> str:
+    """Options for the outlines the region was compared with."""
+    frame = facts.benchmarks.frame
+    if frame is None:
+        return ""
+    crs = f" --compare-crs {shlex.quote(frame.crs)}" if frame.crs else ""
+    return f" --compare-with {shlex.quote(frame.source)} --name-column {shlex.quote(frame.column)}{crs}"

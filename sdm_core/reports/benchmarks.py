@@ -8,7 +8,11 @@ from typing import Any
 from sdm_core.indicators import BENCHMARK_TEXTS, Benchmarks, Standing
 from sdm_core.reports import text
 
-_COLUMNS = {"countries": "Among the cells of {place}", "atlas": "Among all cells of {place}"}
+_COLUMNS = {
+    "countries": "Among the cells of {place}",
+    "outlines": "Among the cells of {place}",
+    "atlas": "Among all cells of {place}",
+}
 
 
 def dials(found: Benchmarks) -> dict[str, Any]:
@@ -17,7 +21,11 @@ def dials(found: Benchmarks) -> dict[str, Any]:
     return {
         "caption": "Where the region stands: share of other cells’ area with lower values (distinctiveness: "
         "weighted endemism, section 12)",
-        "columns": [_COLUMNS[standing.against].format(place=standing.place) for standing in first],
+        "columns": [
+            _COLUMNS[standing.against].format(place=standing.place)
+            + (f" ({found.frame.source})" if standing.against == "outlines" and found.frame else "")
+            for standing in first
+        ],
         "rows": [
             {"label": label, "bars": [_bar(standing) for standing in found.of(measure)]}
             for measure, (label, _) in BENCHMARK_TEXTS.items()

@@ -18,10 +18,10 @@ from sdm_core.indicators import (
     rule_options,
     summarise_region,
 )
-from sdm_core.observed import Records, observe_region
+from sdm_core.observed import Records, observe_region, species_ranges
 from sdm_core.reports import card as cards
 from sdm_core.reports import content, drawings, figures, folder, render, text
-from sdm_core.reports.data import write_data
+from sdm_core.reports.data import RASTERS, write_data
 from sdm_core.reports.facts import ReportFacts, credit_line, top_species
 from sdm_core.reports.observed import OBSERVED_FILE
 from sdm_core.statuses import StatusFile, match_statuses
@@ -38,7 +38,7 @@ FORMAT_FILES: dict[str, tuple[str, ...]] = {
     "json": ("indicators.json",),
     "geojson": ("area.geojson",),
     "geoparquet": ("cells.geoparquet",),
-    "geotiff": ("maps/richness.tif", "maps/shannon.tif"),
+    "geotiff": tuple(f"maps/{name}.tif" for name in RASTERS),
     "methods": ("odmap.csv", "reproduce.py"),
     "figures": tuple(f"figures/{name}.{kind}" for name in drawings.FIGURE_FILES.values() for kind in _IMAGES),
 }
@@ -57,6 +57,7 @@ def build_report(
     containment: str = regions.DEFAULT_CONTAINMENT,
     statuses: Sequence[StatusFile] = (),
     records: Records | None = None,
+    outlines: regions.Outlines | None = None,
     permalink: str = "",
     created: datetime | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -80,7 +81,10 @@ def build_report(
         statuses: status lists (`statuses.read_statuses`), for the sections on threatened, protected,
             invasive and endemic species.
         records: own records and plots (`observed.read_records`), for the section on what was observed, the
-            columns `observed_…` of `species.csv`, and `observed.csv`.
+            columns `observed_…` of `species.csv`, extent of occurrence and area of occupancy, and
+            `observed.csv`.
+        outlines: named outlines (`regions.read_outlines`) of which those that hold most of the region are
+            compared with.
         permalink: web address that opens this region again, shown in the report.
         created: moment shown in the report; now in UTC by default.
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
@@ -119,13 +123,11 @@ def build_report(
         **options,
     )
     moment = (created or datetime.now(UTC)).replace(microsecond=0)
-    names = [name for form in wanted for name in FORMAT_FILES[form]] + [folder.MANIFEST_NAME]
     trust = assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
     found = None if records is None else observe_region(records, region, atlas.species, summary)
-    if found is not None and "csv" in wanted:
-        names.insert(-1, OBSERVED_FILE)
+    ranges = None if records is None or found is None else species_ranges(records, found)
     places = next_places(store, chosen.rows, summary.species_table)
-    stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched)
+    stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched, outlines)
     inside = region_structure(store, chosen.rows, rule, summary.rule_options, matched)
     facts = ReportFacts(
         atlas,
@@ -137,15 +139,16 @@ def build_report(
         inside,
         moment,
         permalink,
-        names,
+        (),
         found,
         matched,
         places,
+        ranges,
     )
     with folder.staged_folder(out, _all_files()) as fresh:
         write_data(fresh, wanted, facts)
         _write_pages(fresh, wanted, facts, on_note)
-        written = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+        written = _written(fresh)
     if on_facts is not None:
         on_facts(facts)
     if on_selection is not None:
@@ -161,8 +164,10 @@ def report_stem(atlas: Any, region: regions.Region, created: datetime) -> str:
 
 
 def _all_files() -> list[str]:
-    """Every file a report may have."""
-    return [OBSERVED_FILE, *(name for group in FORMAT_FILES.values() for name in group)]
+    """Every file a report may have, in the order they are listed."""
+    names = [name for group in FORMAT_FILES.values() for name in group]
+    names.insert(names.index("habitats.csv"), OBSERVED_FILE)
+    return names
 
 
 def _checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -187,10 +192,11 @@ def _write_pages(
     drawn = _drawn(facts, "png")
     if "figures" in wanted:
         _write_figures(fresh, drawn, _drawn(facts, "svg"))
-        facts = dataclasses.replace(facts, files=_without_missing_figures(facts.files, drawn))
     if "html" not in wanted and "pdf" not in wanted:
         return
-    said = content.build_content(facts, drawn)
+    there = {*_written(fresh), *(f"report.{kind}" for kind in ("html", "pdf") if kind in wanted)}
+    listed = [name for name in _all_files() if name in there] + [folder.MANIFEST_NAME]
+    said = content.build_content(dataclasses.replace(facts, files=listed), drawn)
     if "pdf" in wanted:
         try:
             render.render_pdf(said, fresh / "report.pdf")
@@ -205,6 +211,11 @@ def _write_pages(
         (fresh / "report.html").write_text(render.render_html(said), encoding="utf-8")
 
 
+def _written(fresh: Path) -> list[str]:
+    """Names of the files in a folder, relative to it, in order."""
+    return sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+
+
 def _drawn(facts: ReportFacts, kind: figures.ImageKind) -> dict[str, figures.DrawnFigure | None]:
     return drawings.draw_all(
         facts.atlas.store,
@@ -214,6 +225,7 @@ def _drawn(facts: ReportFacts, kind: figures.ImageKind) -> dict[str, figures.Dra
         mean_richness=facts.summary.value("alpha_expected"),
         top_species=top_species(facts.summary, drawings.N_BARS),
         calibration=cards.calibration(facts.atlas.card),
+        structure=facts.structure,
         kind=kind,
     )
 
@@ -226,11 +238,6 @@ def _write_figures(fresh: Path, *drawings_by_kind: dict[str, figures.DrawnFigure
             if figure is not None:
                 kind = "svg" if figure.image[:5] == b"<?xml" else "png"
                 (fresh / "figures" / f"{drawings.FIGURE_FILES[key]}.{kind}").write_bytes(figure.image)
-
-
-def _without_missing_figures(names: Sequence[str], drawn: dict[str, figures.DrawnFigure | None]) -> list[str]:
-    missing = {f"figures/{drawings.FIGURE_FILES[key]}" for key, figure in drawn.items() if figure is None}
-    return [name for name in names if name.rpartition(".")[0] not in missing]
 
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "FORMAT_FILES", "build_report", "report_stem"]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from sdm_core import config
 from sdm_core.applicability import METHOD
 from sdm_core.indicators import RegionSummary
@@ -30,6 +28,7 @@ from sdm_core.reports import card as cards
 from sdm_core.reports.drawings import FIGURE_FILES
 from sdm_core.reports.facts import ReportFacts, citation
 from sdm_core.reports.figures import DrawnFigure
+from sdm_core.reports.observed_ranges import range_section
 from sdm_core.reports.rule_table import rule_table
 from sdm_core.reports.species import families, flag_sources, flagged, species_rows
 
@@ -115,6 +114,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "cells_heading": f"Cells (of {text.whole(summary.n_cells)})",
         "flag_sources": flag_sources(table, summary, endemic_origin) + concern.list_meanings(summary),
         "concern": concern.concern_sections(summary, endemic_origin),
+        "ranges": range_section(facts.ranges, summary),
         "next": next_places.next_section(facts.next_places),
         "annex_intro": (
             f"{text.counted(len(listed), 'species', 'species')} of {text.whole(summary.n_species_atlas)} "
@@ -165,8 +165,8 @@ def _diversity_rows(summary: RegionSummary) -> list[dict[str, str]]:
             continue
         words = indicator.text
         meaning = words.definition
-        if words.interval and np.isfinite(indicator.low):
-            meaning = f"{meaning} In brackets: {words.interval}."
+        if indicator.interval_text:
+            meaning = f"{meaning} In brackets: {indicator.interval_text}."
         unit = f" ({words.unit})" if words.unit and words.unit not in words.label else ""
         rows.append({"label": words.label + unit, "value": indicator.shown_interval, "meaning": meaning})
     return rows

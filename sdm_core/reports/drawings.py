@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from sdm_core import regions
 from sdm_core.errors import RegionError
+from sdm_core.indicators import Structure
 from sdm_core.reports import cartography as carto
-from sdm_core.reports import charts, figures, text
+from sdm_core.reports import charts, drawn_cells, figures, structure_maps, text
 from sdm_core.reports.card import Calibration
 
 #: Hexagons drawn at most on the cover and on a map of half the width; above it a map shows means of coarser
@@ -34,6 +35,8 @@ FIGURE_FILES: Mapping[str, str] = {
     "shannon": "shannon",
     "histogram": "richness-histogram",
     "species": "species",
+    "dissimilarity": "dissimilarity",
+    "hotspots": "hotspots",
     "next": "where-to-look-next",
 }
 
@@ -57,12 +60,14 @@ def draw_all(
     mean_richness: float | None,
     top_species: Sequence[tuple[str, float]],
     calibration: Calibration | None,
+    structure: Structure,
     kind: figures.ImageKind = "png",
 ) -> dict[str, figures.DrawnFigure | None]:
     """Every figure of the report by its place in it; None where the atlas lacks what it would show.
 
     `rows` of the store that belong to the region; `mean_richness` and `top_species` (name, mean
-    probability) come from the indicators of the region, so that figures and tables agree; `kind` of image.
+    probability) come from the indicators of the region, so that figures and tables agree; `structure` of the
+    region (`indicators.region_structure`); `kind` of image.
     """
     base = basemap()
     land_credit = f"{credit} Land: {regions.BASEMAP_CREDIT}." if base.land is not None else credit
@@ -95,6 +100,7 @@ def draw_all(
     drawn["effort"] = _effort_figure(store, region, rows, base, land_credit, kind)
     drawn["histogram"] = _histogram_figure(richness[rows], mean_richness, credit, kind)
     drawn["species"] = _bars_figure(top_species, credit, kind)
+    drawn |= structure_maps.structure_figures(store, region, rows, structure, base, land_credit, kind)
     if "information" in store.layer_names:
         drawn["next"] = _layer_figure(
             store,
@@ -144,7 +150,7 @@ def _layer_figure(
 ) -> figures.DrawnFigure:
     quantity, label, meaning = _LAYERS[key]
     most = MAX_COVER_CELLS if key == "cover" else MAX_DRAWN_CELLS
-    cells, shown, resolution = cells_to_draw(store, rows, values, most)
+    cells, shown, resolution = drawn_cells.cells_to_draw(store, rows, values, most)
     image = figures.cell_map(
         regions.cell_polygons(cells),
         shown,
@@ -175,22 +181,6 @@ def _layer_figure(
         caption=f"{meaning}, {span}.{coarser}",
         width_mm=width_mm,
     )
-
-
-def cells_to_draw(
-    store: Any, rows: NDArray[np.int64], values: np.ndarray, most: int
-) -> tuple[NDArray[np.uint64], np.ndarray, int]:
-    """Cells, values and resolution of a map: as stored, or means of parents above `most` cells."""
-    if len(rows) <= most:
-        return np.asarray(store.cells)[rows], values[rows], store.resolution
-    inside = np.full(len(values), np.nan)
-    inside[rows] = values[rows]
-    for resolution in range(store.resolution - 1, -1, -1):
-        parents, means = store.aggregate(inside, resolution)
-        held = np.isfinite(means)
-        if held.sum() <= most or resolution == 0:
-            return np.asarray(parents)[held], np.asarray(means)[held], resolution
-    raise AssertionError("resolution 0 ends the search")
 
 
 def _location_figure(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
+
 from sdm_core import config, regions
 from sdm_core.applicability import NextPlaces, Trust
 from sdm_core.indicators import Benchmarks, RegionSummary, Structure
@@ -23,7 +25,8 @@ class ReportFacts:
     `chosen` cells of the store inside the region; `files` names of the files written beside the page;
     `command` what writes the same numbers again; `observed` a user's records beside the prediction;
     `statuses` status lists matched to the atlas; `next_places` where to look next;
-    `benchmarks` the region beside other cells; `structure` how composition varies inside it.
+    `benchmarks` the region beside other cells; `structure` how composition varies inside it; `ranges` EOO and
+    AOO of the user's records (`observed.species_ranges`).
     """
 
     atlas: Any
@@ -39,6 +42,7 @@ class ReportFacts:
     observed: ObservedRegion | None = None
     statuses: Sequence[MatchedStatuses] = ()
     next_places: NextPlaces | None = None
+    ranges: pd.DataFrame | None = None
 
 
 def credit_line(facts: ReportFacts) -> str:

@@ -108,7 +108,7 @@ def cell_map(
         figure, axes = _map_axes(frame, width_mm)
         local = basemap.within(frame)
         carto.draw_frame(axes, frame, local.land, local.borders)
-        norm = _norm(values, logarithmic)
+        norm = value_norm(values, logarithmic)
         if empty_label:
             empty = polygons[~np.isfinite(values)]
             carto.draw_polygons(
@@ -247,7 +247,8 @@ def _legend_below(figure: Figure, drawn: Any, label: str, empty_label: str) -> N
     )
 
 
-def _norm(values: np.ndarray, logarithmic: bool) -> Any:
+def value_norm(values: np.ndarray, logarithmic: bool = False) -> Any:
+    """Scale of colours from the lowest to the highest value, or by powers of ten; NaN does not count."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)

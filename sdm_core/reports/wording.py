@@ -76,15 +76,21 @@ SPECIES_NOTE = (
 FILE_TEXTS: Mapping[str, str] = {
     "report.html": "this report for the screen, in one file that asks nothing of the network",
     "report.pdf": "this report on A4",
-    "species.csv": "every species with any probability in the region; UTF-8, comma, units in indicators.json",
+    "species.csv": "every species with any probability in the region; rule and containment stand in every "
+    "row; UTF-8, comma, units in indicators.json",
     OBSERVED_FILE: FILE_TEXT,
     "indicators.json": "all numbers of this report with unit, definition and interval",
     "habitats.csv": "habitats of the region: none, as this atlas predicts none; the file says so",
     "cells.geoparquet": "one row per H3 cell: richness, Shannon, Simpson, species by rule “sse”, endemic, "
-    "protected and invasive species, weighted endemism, threat by the first Red List; EPSG:4326",
+    "protected and invasive species, weighted endemism, threat by the first Red List, dissimilarity with "
+    "turnover and nestedness, LCBD, hotspots; containment and rule in its metadata; EPSG:4326",
     "area.geojson": "outline of the region, which reads back as the same region",
     "maps/richness.tif": "expected species per cell; cloud-optimised GeoTIFF, EPSG:4326",
     "maps/shannon.tif": "Shannon index per cell, nats; cloud-optimised GeoTIFF, EPSG:4326",
+    "maps/beta_sorensen.tif": "mean Sørensen dissimilarity from other cells, 0 to 1; likewise",
+    "maps/beta_turnover.tif": "its part by turnover; likewise",
+    "maps/beta_nestedness.tif": "its part by nestedness; likewise",
+    "maps/lcbd_relative.tif": "LCBD as a multiple of the mean cell’s; likewise",
     "odmap.csv": "the ODMAP table in full: what the model card says of data, model and assessment",
     "reproduce.py": "works out the numbers of indicators.json again and says equal or not equal for each",
     "MANIFEST.sha256": "checksum of every file above, for sha256sum --check",
@@ -117,6 +123,16 @@ REFERENCES: tuple[dict[str, str], ...] = tuple(
             "Guisan A. & Rahbek C. (2011). SESAM: a new framework integrating macroecological and species "
             "distribution models. Journal of Biogeography 38: 1433–1444.",
             "10.1111/j.1365-2699.2011.02550.x",
+        ),
+        (
+            "Baselga A. (2010). Partitioning the turnover and nestedness components of beta diversity. "
+            "Global Ecology and Biogeography 19: 134–143.",
+            "10.1111/j.1466-8238.2009.00490.x",
+        ),
+        (
+            "Legendre P. & De Cáceres M. (2013). Beta diversity as the variance of community data: "
+            "dissimilarity coefficients and partitioning. Ecology Letters 16: 951–963.",
+            "10.1111/ele.12141",
         ),
         (
             "Estopinan J. et al. (2024). AI-based mapping of the conservation status of orchid assemblages "

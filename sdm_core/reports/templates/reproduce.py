@@ -2,7 +2,7 @@
 
 Run it from the folder of Florascope, with the environment of Florascope:
 
-    python REPORT/reproduce.py [--model ATLAS] [--status LIST.csv] [--every]
+    python REPORT/reproduce.py [--model ATLAS] [--status LIST.csv] [--compare-with OUTLINES] [--every]
 
 It prints "equal" or "not equal" for each number (for each column of the species table, unless asked for
 every one) and ends with 0 when all are equal, 1 when some are not, 2 when it cannot compare. Two numbers are
@@ -41,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default=None, help="name or folder of the atlas (default: as the report)")
     parser.add_argument("--status", action="append", default=[], help="status list the report was made with")
+    parser.add_argument("--compare-with", default=None, help="outlines the region was compared with")
     parser.add_argument("--every", action="store_true", help="print a line for every number of every species")
     args = parser.parse_args()
     sys.path.append(str(Path.cwd()))
@@ -50,22 +51,36 @@ def main() -> int:
         return _refuse("sdm_core is not found here; run this file from the folder of Florascope.")
     try:
         told = json.loads((FOLDER / "indicators.json").read_text(encoding="utf-8"))
-        found, without_lists = again(told, args.model, args.status)
+        found, without_lists = again(told, args.model, args.status, args.compare_with)
     except (FlorascopeError, OSError, ValueError) as error:
         return _refuse(str(error))
     except KeyError as error:
         return _refuse(f"indicators.json has no {error}; it is not that of a report of this version.")
+    without_outlines = told["benchmarks"]["frame"] is not None and found["benchmarks"]["frame"] is None
+    if without_outlines:
+        for part in (told, found):
+            part["benchmarks"] = without_frame(part["benchmarks"])
     lines, n_equal, n_not = compare(told, found, without_lists, args.every)
     print("\n".join(lines))
     if without_lists:
         print("status lists: not compared; give their files with --status")
+    if without_outlines:
+        print("outlines: not compared; give their file with --compare-with")
     if "observed" in told:
         print("own records: not compared; they are not part of the report")
     print(f"{n_equal} numbers equal, {n_not} not equal")
     return 1 if n_not else 0
 
 
-def again(told: dict[str, Any], model: str | None, status: list[str]) -> tuple[dict[str, Any], bool]:
+def without_frame(benchmarks: dict[str, Any]) -> dict[str, Any]:
+    """Standings among countries and the atlas only."""
+    kept = [standing for standing in benchmarks["standings"] if standing["against"] != "outlines"]
+    return benchmarks | {"standings": kept, "frame": None}
+
+
+def again(
+    told: dict[str, Any], model: str | None, status: list[str], compare_with: str | None
+) -> tuple[dict[str, Any], bool]:
     """The numbers as the library gives them now; whether status lists of the report are missing."""
     from sdm_core import applicability, indicators, regions, registry
     from sdm_core.statuses import match_statuses, read_statuses
@@ -82,6 +97,11 @@ def again(told: dict[str, Any], model: str | None, status: list[str]) -> tuple[d
     names = dict.fromkeys(entry["file"] for entry in told["status_lists"])
     beside = [str(FOLDER / name) for name in names if (FOLDER / name).is_file()]
     lists = [match_statuses(read_statuses(Path(name)), store.species) for name in status or beside]
+    frame = told["benchmarks"]["frame"]
+    outlines = None
+    if frame is not None and (compare_with or (FOLDER / frame["source"]).is_file()):
+        file = Path(compare_with or FOLDER / frame["source"])
+        outlines = regions.read_outlines(file, name_column=frame["column"], crs=frame["crs"] or None)
     chosen = regions.select_cells(
         region, store.lonlat, store.resolution, store.cells, store.area_ha, told["containment"]["name"]
     )
@@ -97,7 +117,7 @@ def again(told: dict[str, Any], model: str | None, status: list[str]) -> tuple[d
     )
     trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
     places = applicability.next_places(store, chosen.rows, summary.species_table)
-    stands = indicators.benchmark_region(store, chosen.rows, chosen.hectares, region, lists)
+    stands = indicators.benchmark_region(store, chosen.rows, chosen.hectares, region, lists, outlines)
     inside = indicators.region_structure(store, chosen.rows, summary.rule, summary.rule_options, lists)
     found = summary.to_dict() | {
         "benchmarks": stands.to_dict(),
