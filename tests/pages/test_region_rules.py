@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from pages.ui.messages import SCORES
+from pages.ui.messages import RULES, SCORES, say
+from sdm_core import config
 from sdm_core.assemblages import SCORES as ENGINE_SCORES
 from tests.pages.conftest import link_of, shown_html
 from tests.pages.test_region import MIDDLE, engine_summary, link_to, number
@@ -52,6 +54,50 @@ def test_every_rule_stands_beside_the_one_in_use_when_asked_for(open_page, simul
     assert figures[0] == summary["alpha"].shown
     assert figures[2] == summary["gamma"].shown
     assert "the atlas ships none" in table
+
+
+@pytest.fixture
+def surveyed_only(surveyed_atlas_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the atlas with held-out surveys is installed."""
+    monkeypatch.setattr(config, "ATLAS_DIRS", (surveyed_atlas_folder.parent,))
+
+
+def test_rules_of_surveys_are_offered_where_the_atlas_has_them(open_page, surveyed_atlas, surveyed_only):
+    app = open_page("region", region=link_to(MIDDLE))
+    picker = app.radio(key="rule_picker")
+    assert picker.options == list(RULES.values())
+    assert say("rules_of_surveys") not in [caption.value for caption in app.caption]
+    picker.set_value("species_threshold").run()
+    expected = engine_summary(surveyed_atlas, rule="species_threshold")
+    assert number(app, "gamma") == expected["gamma"].shown
+    app.selectbox(key="criterion_picker").set_value("p10").run()
+    assert not app.exception
+    assert (link_of(app)["rule"], link_of(app)["value"]) == ("species_threshold", "p10")
+    wider = engine_summary(surveyed_atlas, rule="species_threshold", criterion="p10")
+    assert number(app, "gamma") == wider["gamma"].shown
+    assert wider.value("gamma") != expected.value("gamma")
+    app.toggle(key="rules_compare").set_value(True).run()
+    page = shown_html(app)
+    table = page[page.index('data-testid="rules-table"') :]
+    rows = re.findall(r"<tr><td title=.*?</tr>", table)
+    assert "a tenth of the presences missed" in rows[0] and "in use" in rows[0]
+    assert sum("Threshold per species" in row for row in rows) == 4
+    assert "a list to search by" in table and "the atlas ships none" not in table
+
+
+def test_the_conformal_set_of_a_link_is_the_one_of_the_engine(open_page, surveyed_atlas, surveyed_only):
+    app = open_page("region", region=link_to(MIDDLE), rule="conformal")
+    assert app.radio(key="rule_picker").value == "conformal"
+    assert number(app, "gamma") == engine_summary(surveyed_atlas, rule="conformal")["gamma"].shown
+
+
+def test_a_link_to_such_a_rule_is_answered_in_one_sentence_where_the_atlas_has_no_surveys(open_page):
+    app = open_page("region", region=link_to(MIDDLE), rule="conformal")
+    assert app.radio(key="rule_picker").value == "sse"
+    assert len(app.radio(key="rule_picker").options) == 5
+    said = say("rule_needs_surveys", value=RULES["conformal"], shown=RULES["sse"])
+    assert said in [*(box.value for box in app.warning), *(box.value for box in app.info)]
+    assert say("rules_of_surveys") in [caption.value for caption in app.caption]
 
 
 def test_scores_of_the_page_are_those_of_the_engine():

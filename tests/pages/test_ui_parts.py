@@ -80,7 +80,7 @@ def test_published_layers_are_made_once_and_the_oldest_are_dropped():
 
 
 def test_every_sentence_the_pages_ask_for_exists():
-    prefixes = ("mode_", "only_", "about_", "grade_")
+    prefixes = ("mode_", "only_", "about_", "grade_", "view_")
     for path in PAGES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
@@ -92,9 +92,10 @@ def test_every_sentence_the_pages_ask_for_exists():
 
 
 def test_rules_and_their_words_are_those_of_the_engine():
-    from sdm_core import indicators
+    from sdm_core import assemblages, indicators
 
-    assert set(messages.RULES) <= set(indicators.RULES)
+    assert set(messages.RULES) == set(indicators.RULES)
+    assert set(messages.CRITERIA) == set(assemblages.CRITERIA)
     assert set(messages.RULE_HELP) == set(messages.RULES)
 
 
