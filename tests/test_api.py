@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import h3
-import httpx
+import httpx2 as httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -497,7 +497,10 @@ def test_the_document_describes_every_address_and_its_refusals(client):
             assert operation["description"].strip(), path
             assert "404" in operation["responses"], path
     query = document["paths"]["/v1/atlases/{atlas}/regions"]["post"]
-    assert query["requestBody"]["content"]["application/json"]["example"]["type"] == "Polygon"
+    examples = query["requestBody"]["content"]["application/json"]["examples"]
+    for example in examples.values():
+        answer = client.post(f"{HERE}/regions", json=example["value"])
+        assert answer.status_code == 200, answer.text
     assert {"400", "413", "415", "429", "503"} <= set(query["responses"])
 
 

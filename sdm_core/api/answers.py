@@ -124,6 +124,20 @@ class RegionAnswer(BaseModel):
     trust: dict[str, Any] = Field(description="Grade A to D, what decided it, and all criteria.")
     n_species: int = Field(description="Species with any probability in the region.")
     species: list[dict[str, Any]] = Field(description="Those asked for, widest expected area first.")
+    status_lists: list[dict[str, Any]] = Field(
+        default_factory=list, description="Numbers of each status list of the body."
+    )
+    matching: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="How the taxa of each status list reached species of the atlas, and those that did not, "
+        "with what they may be.",
+    )
+    observed: dict[str, Any] | None = Field(
+        default=None, description="The records of the body inside the region, beside what is predicted."
+    )
+    benchmarks: dict[str, Any] | None = Field(
+        default=None, description="How the region stands among others, where the body has outlines."
+    )
 
 
 class JobAnswer(BaseModel):

@@ -48,6 +48,8 @@ def page(document: Mapping[str, Any], atlases: Sequence[str]) -> str:
         f"curl -s 'ADDRESS/{where}/species?q=beech'\n"
         f"curl -s 'ADDRESS/{where}/regions?place=Pyrenees&species=10'\n"
         f"curl -s -H 'Content-Type: application/json' -d '{_GEOJSON}' ADDRESS/{where}/regions\n"
+        "jq -n --rawfile list my-list.csv '{status_lists:[{name:\"my-list.csv\",text:$list}]}' |\n"
+        f"  curl -s -H 'Content-Type: application/json' -d @- 'ADDRESS/{where}/regions?place=Pyrenees'\n"
         f"rio info ADDRESS/v1/stac/{atlas}/richness/richness.tif"
     )
     return (

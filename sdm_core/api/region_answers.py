@@ -7,15 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sdm_core import applicability, indicators, regions
-from sdm_core.api.json_text import read_json
+from sdm_core.api.posted import Posted
 from sdm_core.api.refusals import ApiError
 from sdm_core.api.settings import ApiSettings
 from sdm_core.indicators import rule_options
+from sdm_core.observed import observe_region
+from sdm_core.on_demand.own_files import OwnData
 from sdm_core.prediction import PredictionStore
 from sdm_core.registry import Atlas
+from sdm_core.statuses import MatchedStatuses, match_statuses
 
 #: Raised when the same question would get another answer from the same predictions.
-ANSWER_FORMAT = 1
+ANSWER_FORMAT = 2
+#: Taxa without a species of the atlas that an answer lists.
+_N_UNMATCHED = 500
 _ALL, _NONE, _TOP = "all", "none", "top "
 _CONTENTS = ("coordinates", "geometries", "features", "geometry")
 
@@ -62,14 +67,13 @@ def number_of_species(text: str) -> int | None:
     raise ApiError(422, f"species is {text[:40]!r}, expected all, none, or a number such as 20.")
 
 
-def region_of_body(body: bytes, settings: ApiSettings, name: str) -> regions.Region:
-    """The region of a GeoJSON text, repaired where that is possible (its notes say how).
+def region_of_geojson(content: Any, settings: ApiSettings, name: str) -> regions.Region:
+    """The region of a GeoJSON object, repaired where that is possible (its notes say how).
 
     Raises:
-        ApiError: no JSON, or too many polygons.
+        ApiError: too many polygons.
         RegionError: no polygon, or none that can be used.
     """
-    content = read_json(body, settings.max_json_depth)
     n_rings = count_rings(content)
     if n_rings > settings.max_rings:
         raise ApiError(
@@ -93,7 +97,7 @@ def count_rings(content: Any) -> int:
 
 
 def region_of(
-    body: bytes | None,
+    posted: Posted | None,
     settings: ApiSettings,
     name: str = "",
     place: str | None = None,
@@ -101,10 +105,11 @@ def region_of(
     cells: str | None = None,
 ) -> regions.Region:
     """The region of a body (None: the request has none), else of a place or cells; raises as those two do."""
-    if body is not None and body.strip():
-        return region_of_body(body, settings, name)
-    if body is not None and place is None and cells is None:
-        raise ApiError(400, "The body is empty; send the region as GeoJSON, or give a place in the address.")
+    if posted is not None and posted.region is not None:
+        return region_of_geojson(posted.region, settings, name)
+    if posted is not None and place is None and cells is None:
+        found = "has no region" if posted.own else "is empty"
+        raise ApiError(400, f"The body {found}; send one as GeoJSON, or give a place in the address.")
     return region_of_query(place, radius_km, cells, name)
 
 
@@ -137,15 +142,24 @@ def select(store: PredictionStore, region: regions.Region, containment: str) -> 
     )
 
 
-def answer_region(atlas: Atlas, region: regions.Region, question: Question) -> dict[str, Any]:
+def answer_region(
+    atlas: Atlas, region: regions.Region, question: Question, own: OwnData | None = None
+) -> dict[str, Any]:
     """Content of `answers.RegionAnswer`: the numbers of the region's report, and the species asked for.
+
+    own: a user's status lists, records and outlines, whose numbers are added.
 
     Raises:
         NoDataInRegionError: no cell of the atlas lies in the region.
         RuleError: an option the rule does not define.
+        RegionError: none of the user's outlines lies on the atlas.
     """
     store = atlas.store
+    own = own or OwnData()
     chosen = select(store, region, question.containment)
+    matched = [match_statuses(file, store.species) for file in own.statuses]
+    if own.outlines is not None:
+        indicators.check_outlines(own.outlines, store)
     summary = indicators.summarise_region(
         store,
         chosen.rows,
@@ -154,13 +168,37 @@ def answer_region(atlas: Atlas, region: regions.Region, question: Question) -> d
         notes=chosen.notes,
         hectares=chosen.hectares,
         containment=question.containment,
+        statuses=matched,
         **dict(question.options),
     )
     trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card, hectares=chosen.hectares)
     table = summary.species_table
     shown = table if question.n_species is None else table.head(question.n_species)
-    return {
+    answer = {
         **replace(summary, species_table=shown).to_dict(),
         "trust": trust.to_dict(),
         "n_species": len(table),
+    }
+    if matched:
+        answer["matching"] = [matching_of(found) for found in matched]
+    if own.records is not None:
+        answer["observed"] = observe_region(own.records, region, store.species, summary).to_dict()
+    if own.outlines is not None:
+        stands = indicators.benchmark_region(
+            store, chosen.rows, chosen.hectares, region, matched, own.outlines
+        )
+        answer["benchmarks"] = stands.to_dict()
+    return answer
+
+
+def matching_of(found: MatchedStatuses) -> dict[str, Any]:
+    """How the taxa of a status list reached species of the atlas, and what became of the others."""
+    missed = found.unmatched
+    return {
+        "file": found.file.name,
+        "n_entries": len(found.file.entries),
+        "ways": {str(way): int(n) for way, n in found.matched["way"].value_counts().items()},
+        "n_unmatched": len(missed),
+        "unmatched": missed.head(_N_UNMATCHED).to_dict("records"),
+        "notes": list(found.notes),
     }

@@ -22,6 +22,8 @@ ACTIVE: tuple[JobState, ...] = ("queued", "running")
 
 REQUEST_FILE, STATUS_FILE, CANCEL_FILE = "request.json", "status.json", "cancel"
 ALIVE_LOCK, LOG_FILE = "alive.lock", "log.txt"
+#: Files that came with the request; gone once the job is over.
+GIVEN_FOLDER = "given"
 #: Seconds a new process has to take its lock before it counts as never started.
 STARTUP_S = 60.0
 #: What a user can do about a cache that cannot be written.

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from sdm_core import config
 from sdm_core.errors import FlorascopeError
-from sdm_core.jobs.folder import ALIVE_LOCK, STATUS_FILE, Job, JobStatus, write_json
+from sdm_core.jobs.folder import ALIVE_LOCK, GIVEN_FOLDER, STATUS_FILE, Job, JobError, JobStatus, write_json
 from sdm_core.jobs.kinds import function_of
 from sdm_core.jobs.submitting import all_jobs, submission_lock
 
@@ -70,6 +71,13 @@ class JobContext:
         )
         if changed or now - self._written >= _WRITE_S:
             self._write()
+
+    def given(self, name: str) -> bytes:
+        """Content of a file that came with the request; raises `JobError` where it is not there any more."""
+        try:
+            return (self.folder / GIVEN_FOLDER / name).read_bytes()
+        except OSError as error:
+            raise JobError("The files that came with this job are gone; ask again with them.") from error
 
     def check_cancelled(self) -> None:
         """Raise `JobCancelledError` once somebody asked to stop."""
@@ -126,6 +134,7 @@ def run(folder: Path) -> int:
         )
         return 0
     finally:
+        shutil.rmtree(folder / GIVEN_FOLDER, ignore_errors=True)
         alive.release()
     return 1
 

@@ -24,6 +24,7 @@ from sdm_core.errors import CacheNotWritableError
 from sdm_core.jobs.folder import (
     ALIVE_LOCK,
     CACHE_WAY_OUT,
+    GIVEN_FOLDER,
     LOG_FILE,
     REQUEST_FILE,
     STATUS_FILE,
@@ -34,7 +35,7 @@ from sdm_core.jobs.folder import (
     write_json,
 )
 from sdm_core.jobs.kinds import check_kind
-from sdm_core.writing import reason_of
+from sdm_core.writing import reason_of, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,11 @@ RUNNER: tuple[str, ...] = (sys.executable, "-m", "sdm_core.jobs", "run")
 _LOCK_TIMEOUT_S = 30.0
 
 
-def submit(kind: str, key: str, payload: Mapping[str, Any]) -> Job:
+def submit(kind: str, key: str, payload: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> Job:
     """A job that does this work: the one under way for the same kind and key, else a new one.
 
-    key: names everything that decides the result. payload: JSON values for the kind's function.
+    key: names everything that decides the result. payload: JSON values for the kind's function. files:
+    contents the function finds under these names (`JobContext.given`), and that are removed when it ends.
     Raises `JobError` for an unknown kind or when too many jobs wait, `CacheNotWritableError`.
     """
     check_kind(kind)
@@ -66,6 +68,8 @@ def submit(kind: str, key: str, payload: Mapping[str, Any]) -> Job:
         write_json(
             job.folder / STATUS_FILE, JobStatus("queued", message="Waiting", created=time.time()).to_dict()
         )
+        for name, content in (files or {}).items():
+            write_whole(job.folder / GIVEN_FOLDER / name, content, CacheNotWritableError, CACHE_WAY_OUT)
         write_json(job.folder / REQUEST_FILE, {"kind": kind, "key": key, "payload": dict(payload)})
         write_json(_key_file(kind, key), {"id": job.id})
         _start(job)

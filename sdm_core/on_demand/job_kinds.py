@@ -15,18 +15,21 @@ def write_report(payload: Mapping[str, Any], job: JobContext) -> dict[str, Any]:
     """Write the report of a region into the job's folder, and a ZIP of it.
 
     payload: `atlas` (name or folder), `region` (GeoJSON feature), `name` of the region; where they differ
-    from the default `formats`, `rule`, `options` of the rule, `containment`, `permalink`; and `resolution`
-    for finer cells, which are predicted first where they are not in the cache.
+    from the default `formats`, `rule`, `options` of the rule, `containment`, `permalink`; `resolution` for
+    finer cells, which are predicted first where they are not in the cache; and what `OwnFiles.to_payload`
+    says of a user's own files, which came with the request.
     Returns the names of the files inside `REPORT_FOLDER`, the notes, and `archive`.
     """
     from sdm_core import regions, registry, reports
     from sdm_core.on_demand.computing import finer_atlas
+    from sdm_core.on_demand.own_files import OwnFiles
     from sdm_core.reports.folder import zip_folder
 
     notes: list[str] = []
     job.progress(0.0, "Opening the atlas")
     atlas = registry.open_atlas(payload["atlas"])
     region = regions.region_from_geojson(payload["region"]).renamed(payload["name"])
+    own = OwnFiles.of_payload(payload, job.given).read()
     job.check_cancelled()
     if "resolution" in payload and payload["resolution"] != atlas.store.resolution:
         atlas, region = finer_atlas(
@@ -47,6 +50,9 @@ def write_report(payload: Mapping[str, Any], job: JobContext) -> dict[str, Any]:
         out,
         on_note=notes.append,
         on_selection=notes.append,
+        statuses=own.statuses,
+        records=own.records,
+        outlines=own.outlines,
         **chosen,
         **payload.get("options", {}),
     )

@@ -15,25 +15,9 @@ from sdm_core.api.context import VERSION_PREFIX, ApiContext
 from sdm_core.api.endpoints.tiles import AtlasName, opened, start_of
 from sdm_core.api.finer import finer_cells
 from sdm_core.api.job_answers import job_answer
+from sdm_core.api.posted import Posted, read_posted
+from sdm_core.api.question_body import QUESTION_BODY
 from sdm_core.api.region_answers import Question, answer_region, number_of_species, region_of
-
-#: The body of a region query, for the document; it is read and checked by `region_of`.
-GEOJSON_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": False,
-        "description": "A GeoJSON Polygon, MultiPolygon, Feature or FeatureCollection in longitude, "
-        "latitude; several polygons make one region, and self-crossings are repaired with a note.",
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "required": ["type"]},
-                "example": {
-                    "type": "Polygon",
-                    "coordinates": [[[0.4, 42.45], [1.2, 42.45], [1.2, 42.75], [0.4, 42.75], [0.4, 42.45]]],
-                },
-            }
-        },
-    }
-}
 
 _CONTAINMENT = "Which cells count: " + "; ".join(
     f"{name}: {text}" for name, text in regions.CONTAINMENT_RULES.items()
@@ -108,11 +92,17 @@ def router(context: ApiContext) -> APIRouter:
     """Addresses of regions."""
     routes = APIRouter(prefix=VERSION_PREFIX + "/atlases/{atlas}/regions", tags=["Regions"])
 
-    @routes.post("", response_model=answers.RegionAnswer, responses=_POST_ANSWERS, openapi_extra=GEOJSON_BODY)
+    @routes.post(
+        "", response_model=answers.RegionAnswer, responses=_POST_ANSWERS, openapi_extra=QUESTION_BODY
+    )
     async def ask_about_region(
         request: Request, atlas: AtlasName, options: Annotated[PlaceQuestion, Query()]
     ) -> Response:
         """Indicators, species and trust grade of a region drawn by the client.
+
+        The body may also bring status lists, own records and outlines to compare with: their numbers are
+        added to the answer as `status_lists`, `matching`, `observed` and `benchmarks`. Records are read for
+        this answer only and kept nowhere.
 
         With a finer `resolution` the first answer is 202 and the job that predicts those cells; ask again
         once it is done.
@@ -133,8 +123,9 @@ def router(context: ApiContext) -> APIRouter:
         atlas = await opened(context, atlas_name)
 
         def work() -> Response:
+            posted = None if body is None else read_posted(body, context.settings)
             region = region_of(
-                body, context.settings, options.name, options.place, options.radius_km, options.cells
+                posted, context.settings, options.name, options.place, options.radius_km, options.cells
             )
             used = atlas
             if options.resolution is not None and options.resolution != atlas.store.resolution:
@@ -143,13 +134,20 @@ def router(context: ApiContext) -> APIRouter:
                     return job_answer(finer, start_of(request))
                 used, region = finer
             version = used.store.version
-            etag = etag_of(version, region.geometry_hash, region.name, region.notes, question.key)
+            own = Posted().own if posted is None else posted.own
+            etag = etag_of(version, region.geometry_hash, region.name, region.notes, question.key, own.key)
             headers = kept_headers(etag)
+            if own:
+                headers["Cache-Control"] = "private"
             if is_known(request, etag):
                 return not_modified(headers)
-            kept: bytes = context.answers.get(
-                ("region", etag), lambda: json_body(answer_region(used, region, question)), len
-            )
+
+            def answer() -> bytes:
+                return json_body(answer_region(used, region, question, own.read() if own else None))
+
+            if own.records:  # what was seen where is a user's own
+                return json_answer(answer(), headers)
+            kept: bytes = context.answers.get(("region", etag), answer, len)
             return json_answer(kept, headers)
 
         return await context.region_room.do(work)

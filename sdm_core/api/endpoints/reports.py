@@ -13,12 +13,16 @@ from starlette.responses import FileResponse, Response
 from sdm_core import jobs
 from sdm_core.api import answers
 from sdm_core.api.context import VERSION_PREFIX, ApiContext
-from sdm_core.api.endpoints.regions import GEOJSON_BODY, Options, Place
+from sdm_core.api.endpoints.regions import Options, Place
 from sdm_core.api.endpoints.tiles import AtlasName, opened, start_of
 from sdm_core.api.finer import check_finer
 from sdm_core.api.job_answers import REPORT, job_answer, known_job
+from sdm_core.api.posted import read_posted
+from sdm_core.api.question_body import QUESTION_BODY
 from sdm_core.api.refusals import ApiError
 from sdm_core.api.region_answers import Question, region_of, select
+from sdm_core.indicators import check_outlines
+from sdm_core.on_demand.own_files import OwnFiles
 from sdm_core.regions import Region
 from sdm_core.registry import Atlas
 
@@ -45,14 +49,16 @@ def router(context: ApiContext) -> APIRouter:
         response_model=answers.JobAnswer,
         status_code=202,
         responses=answers.BODY_REFUSALS,
-        openapi_extra=GEOJSON_BODY,
+        openapi_extra=QUESTION_BODY,
     )
     async def order_report(
         request: Request, atlas: AtlasName, options: Annotated[ReportOptions, Query()]
     ) -> Response:
         """Start writing the report of a posted region, or of a place or cells; answers with the job.
 
-        The same report asked for again, while it is written or kept, is the same job.
+        The same report asked for again, while it is written or kept, is the same job. Status lists, own
+        records and outlines in the body are those of the command `report`; they lie beside the job until it
+        is done.
         """
         question = Question(options.containment, options.rule, options.of_rule)
         formats = _formats(options.formats)
@@ -60,10 +66,11 @@ def router(context: ApiContext) -> APIRouter:
         found = await opened(context, atlas)
 
         def work() -> Response:
+            posted = read_posted(body, context.settings)
             region = region_of(
-                body, context.settings, options.name, options.place, options.radius_km, options.cells
+                posted, context.settings, options.name, options.place, options.radius_km, options.cells
             )
-            job = _submitted(found, region, question, formats, options.resolution)
+            job = _submitted(found, region, question, formats, options.resolution, posted.own)
             return job_answer(job, start_of(request))
 
         return await context.region_room.do(work)
@@ -114,9 +121,17 @@ def _formats(text: str) -> tuple[str, ...]:
 
 
 def _submitted(
-    atlas: Atlas, region: Region, question: Question, formats: tuple[str, ...], resolution: int | None
+    atlas: Atlas,
+    region: Region,
+    question: Question,
+    formats: tuple[str, ...],
+    resolution: int | None,
+    own: OwnFiles,
 ) -> jobs.Job:
     """The job of this report: a kept one that is done or under way, else a new one."""
+    data = own.read()  # what cannot be read is refused now, not by the job
+    if data.outlines is not None:
+        check_outlines(data.outlines, atlas.store)
     finer = resolution if resolution is not None and resolution != atlas.store.resolution else None
     if finer is not None:  # what cannot be written is refused now, not by the job
         check_finer(atlas, region, finer)
@@ -131,14 +146,17 @@ def _submitted(
         "options": dict(question.options),
         **({"formats": list(formats)} if formats else {}),
         **({"resolution": finer} if finer is not None else {}),
+        **own.to_payload(),
     }
-    decides = [atlas.store.version, region.geometry_hash, region.notes, payload]
+    decides = [atlas.store.version, region.geometry_hash, region.notes, payload, *([own.key] if own else [])]
     digest = hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=16).hexdigest()
     kept = jobs.find(REPORT, f"api {digest}")
     if kept is not None and kept.status().state == "done":
         return kept
     try:
-        return jobs.submit(REPORT, f"api {digest}", payload)
+        return jobs.submit(
+            REPORT, f"api {digest}", payload, {name: file.content for name, file in own.files.items()}
+        )
     except jobs.JobError as error:
         raise ApiError(503, str(error), {"Retry-After": "60"}) from error
 
