@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import explore_parts as parts
-from pages.ui import frame, resources, state
+from pages.ui import explore_below, explore_choose, explore_map, frame, resources, state
 
 PAGE_FIELDS = ("atlas", "layer", "species", "window")
 
@@ -13,13 +12,15 @@ controls, rest = st.columns([1, 4.6], gap="medium")
 with frame.friendly_errors():
     with controls:
         atlas = frame.choose_atlas()
-        layer = parts.choose_layer(atlas)
-        species_id = parts.choose_species(atlas)
-        window = parts.choose_window(atlas)
-        display = parts.choose_display(atlas, layer)
+        species_place = st.container()
+        layer = explore_choose.choose_layer(atlas)
+        with species_place:
+            species_id = explore_choose.choose_species(atlas)
+        window = explore_choose.choose_window(atlas)
+        display = explore_choose.choose_display(atlas, layer)
         state.write_address(PAGE_FIELDS)
     with rest:
         frame.show_notices()
         cells = resources.map_cells(atlas.name, atlas.store.version, window)
-        parts.map_and_cell(atlas, layer, species_id, cells, display)
-        parts.below_map(atlas, layer, species_id, cells, PAGE_FIELDS)
+        explore_map.map_and_cell(atlas, layer, species_id, cells, display)
+        explore_below.below_map(atlas, layer, species_id, cells, PAGE_FIELDS)

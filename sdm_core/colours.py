@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -75,12 +75,13 @@ class Categories:
         return np.asarray(table[np.where(known, np.nan_to_num(values), len(self.places)).astype(np.int64)])
 
     def text(self, value: float) -> str:
-        """What a value stands for, in words: with its own name where others share its label; "–" if none."""
+        """What a value stands for; "–" if nothing."""
         place = int(self.places_of(np.array([value]))[0])
-        if place < 0:
-            return "–"
-        name, label = self.names[int(value)], self.labels[place]
-        return label if name == label else f"{label} ({name})"
+        return "–" if place < 0 else self.names[int(value)]
+
+    def renamed(self, words: Callable[[str], str]) -> Categories:
+        """The same with every name put into words."""
+        return replace(self, names=tuple(words(name) for name in self.names))
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ def test_predictors_share_colours_by_kind_and_keep_their_names(store):
         "terrain",
         "other",
     ]
-    assert kinds.text(2.0) == "rain and snow (bio19)"
+    assert kinds.text(2.0) == "bio19"
     assert kinds.text(float("nan")) == kinds.text(9.0) == "–"
 
 
@@ -294,7 +294,13 @@ def test_zoomed_out_a_pixel_of_categories_has_that_of_most_of_its_area(client, s
 
 def test_the_catalogue_names_what_numbers_stand_for(client):
     layers = {entry["name"]: entry for entry in client.get(f"/v1/atlases/{NAME}").json()["layers"]}
-    assert layers["mess_variable"]["categories"] == list(PREDICTORS)
+    assert layers["mess_variable"]["categories"] == [
+        "mean temperature of the year (bio1)",
+        "precipitation of the year (bio12)",
+        "precipitation of the coldest quarter (bio19)",
+        "slope",
+        "mystery",
+    ]
     assert layers["mess"]["categories"] == []
     assert layers["mess"]["group"] == "trust"
     assert layers["endemic"]["unit"] == "endemic species expected per cell"
@@ -312,7 +318,10 @@ def test_the_legend_of_categories_has_a_colour_for_each_number(client, store):
     legend = client.get(f"/v1/atlases/{NAME}/legends/mess_variable.json").json()
     assert legend["ramp"] == "categories"
     labels = [stop["label"] for stop in legend["stops"]]
-    assert labels[1:3] == ["rain and snow (bio12)", "rain and snow (bio19)"]
+    assert labels[1:3] == [
+        "precipitation of the year (bio12)",
+        "precipitation of the coldest quarter (bio19)",
+    ]
     assert legend["stops"][1]["colour"] == legend["stops"][2]["colour"] == "#0072b2"
     drawn = client.get(f"/v1/atlases/{NAME}/legends/mess_variable.svg").text
     assert drawn.count("rain and snow<") == 1

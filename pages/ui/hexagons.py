@@ -13,6 +13,7 @@ from pages.ui.numbers import percent
 from sdm_core import config
 
 if TYPE_CHECKING:
+    from sdm_core.colours import Categories
     from sdm_core.prediction import PredictionStore
 
 Bounds = tuple[float, float, float, float]
@@ -155,3 +156,17 @@ def means(values: NDArray[np.floating], area_ha: NDArray[np.float64], cells: Map
     total = np.add.reduceat(np.where(known, values, 0.0) * weights, cells.starts)
     with np.errstate(invalid="ignore"):
         return total / np.add.reduceat(weights, cells.starts)
+
+
+def on_hexagons(
+    values: NDArray[np.floating],
+    area_ha: NDArray[np.float64],
+    cells: MapCells,
+    categories: Categories | None = None,
+) -> NDArray[np.float64]:
+    """One value per hexagon from values of its cells: their mean, or the category of most of its area."""
+    if categories is None or len(cells.starts) == len(cells.rows):
+        return means(values, area_ha, cells)
+    from sdm_core.indicators.map_categories import most_common
+
+    return most_common(np.asarray(values, dtype=np.float64), area_ha, cells.starts, categories)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
-from pages.ui import palette
-from pages.ui.routes import API_PREFIX, STYLES, base_path, basemap_url
+from pages.ui import palette, session_tiles
+from pages.ui.routes import API_PREFIX, PREFIX, STYLES, base_path, basemap_url
 
 if TYPE_CHECKING:
     from sdm_core.colours import Scale
@@ -39,10 +42,9 @@ def origin() -> str:
 def tiles_url(atlas: Atlas, layer: str, species_id: int, scale: Scale, masked: bool = False) -> str:
     """Address pattern of the tiles of a layer in the colours of the page, masked or not."""
     name = f"species/{species_id}" if layer == "species" else layer
+    ends = {"min": f"{scale.low:g}", "max": f"{scale.high:g}", "cutoff": f"{scale.cutoff:g}"}
     look = {
-        "min": f"{scale.low:g}",
-        "max": f"{scale.high:g}",
-        "cutoff": f"{scale.cutoff:g}",
+        **({} if scale.categories is not None else ends),
         "theme": "dark" if palette.is_dark() else "light",
         **({"mask": "true"} if masked else {}),
         "v": atlas.store.version,
@@ -51,16 +53,28 @@ def tiles_url(atlas: Atlas, layer: str, species_id: int, scale: Scale, masked: b
     return f"{origin()}{base_path()}{tiles}?{urlencode(look)}"
 
 
-def style_url(
-    atlas: Atlas, layer: str, species_id: int, scale: Scale, opacity: float, masked: bool = False
+def own_tiles_url(
+    atlas: Atlas,
+    layer: str,
+    values: NDArray[np.float32],
+    scale: Scale,
+    digests: Sequence[str],
+    masked: bool = False,
 ) -> str:
-    """Address of a map style: sea, land, the tiles of a layer, borders.
+    """Address pattern of the tiles of a layer made from the lists of this session."""
+    theme = "dark" if palette.is_dark() else "light"
+    path = session_tiles.publish(atlas, layer, values, scale, digests, theme, masked)
+    return f"{origin()}{base_path()}{PREFIX}{path}"
+
+
+def style_url(tiles: str, opacity: float) -> str:
+    """Address of a map style: sea, land, the tiles at an address pattern, borders.
 
     The layer shown before stays below and fades once the new one is there, so that the map never goes blank.
     """
     ink = palette.inks()
     root = f"{origin()}{base_path()}"
-    shown, before = _remember(tiles_url(atlas, layer, species_id, scale, masked))
+    shown, before = _remember(tiles)
     drawn = [(before, 0.0), (shown, round(opacity, 2))] if before else [(shown, round(opacity, 2))]
     style = {
         "version": 8,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +15,11 @@ from numpy.typing import NDArray
 
 from pages.ui import palette, resources
 from pages.ui.hexagons import N_TOOLTIP_SPECIES, Bounds
-from pages.ui.messages import LAYER_UNITS, say
+from pages.ui.map_legend import legend as legend
+from pages.ui.messages import layer_unit, say
 from pages.ui.numbers import layer_value, number
 from pages.ui.routes import LAYERS, base_path, basemap_url
-from sdm_core.colours import Scale, scale_for
+from sdm_core.colours import Categories, Scale, scale_for
 
 if TYPE_CHECKING:
     import pydeck as pdk
@@ -60,22 +63,41 @@ def hexagon_rows(
     scale: Scale,
     ink: palette.Inks,
     outside: NDArray[np.bool_] | None = None,
+    lines: Sequence[str] | None = None,
 ) -> bytes:
-    """JSON rows of a hexagon layer: cell, colour, value, warning, percent and name of its best species.
+    """JSON rows of a hexagon layer: cell, colour, value, line below it, warning, its best species.
 
-    outside: which hexagons lie outside the model's experience and are greyed; their tooltip says so.
+    outside: which hexagons lie outside the model's experience and are greyed; their tooltip says so. lines:
+    text below the value of each hexagon, such as its interval.
     """
-    colours = palette.colours(scale.layer, values, scale.low, scale.high, scale.cutoff, ink, outside)
+    colours = palette.colours(
+        scale.layer, values, scale.low, scale.high, scale.cutoff, ink, outside, scale.categories
+    )
     doubtful = np.zeros(len(values), dtype=bool) if outside is None else outside
+    below = [""] * len(values) if lines is None else [f"<br>{html.escape(line)}" for line in lines]
+    texts = [json.dumps(value_text(scale, value), ensure_ascii=False) for value in values.tolist()]
     warning = f"<br><b>{html.escape(say('tooltip_outside'))}</b>"
     rows = (
-        f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":"{layer_value(scale.layer, value)}",'
-        f'"o":"{warning if doubt else ""}",{label}}}'
-        for cell, (red, green, blue), value, doubt, label in zip(
-            cells.names, colours.tolist(), values.tolist(), doubtful.tolist(), cells.labels, strict=True
+        f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":{text},'
+        f'"i":{json.dumps(line, ensure_ascii=False)},"o":"{warning if doubt else ""}",{label}}}'
+        for cell, (red, green, blue), text, line, doubt, label in zip(
+            cells.names,
+            colours.tolist(),
+            texts,
+            below,
+            doubtful.tolist(),
+            cells.labels,
+            strict=True,
         )
     )
     return f"[{','.join(rows)}]".encode()
+
+
+def value_text(scale: Scale, value: float) -> str:
+    """A value of a map as its tooltip writes it, or what it stands for, fit for HTML."""
+    if scale.categories is None:
+        return layer_value(scale.layer, value)
+    return html.escape(scale.categories.text(value))
 
 
 def published(
@@ -88,11 +110,14 @@ def published(
     part: str,
     masked: bool = False,
     values: NDArray[np.float64] | None = None,
+    categories: Categories | None = None,
+    lines: Callable[[Scale], Sequence[str]] | None = None,
 ) -> tuple[str, Scale]:
     """Address of a layer's hexagons for the browser, and their scale; `part` names what `cells` covers.
 
     masked: grey out what lies outside the model's experience. values: one per hexagon, for a layer that no
-    store holds; `part` then names what they are made from, too.
+    store holds; `part` then names what they are made from, too. categories: what they stand for. lines: gives
+    the text below each value.
     """
     ink = palette.inks()
     version = str(atlas.store.version)
@@ -100,10 +125,17 @@ def published(
         values = resources.values_of(
             atlas.name, version, layer, species_id if layer == "species" else -1, part, cells
         )
-    scale = scale_for(layer, values, cutoff, full_range)
+    if categories is None:
+        scale = scale_for(layer, values, cutoff, full_range)
+    else:
+        scale = Scale(layer, 0.0, float(len(categories.labels) - 1), 0.0, categories)
     outside = resources.outside_of(atlas.name, version, part, cells) if masked else None
-    key = repr((atlas.name, version, layer, species_id, part, scale, ink.faint, masked))
-    return LAYERS.publish(key, lambda: hexagon_rows(cells, values, scale, ink, outside), base_path()), scale
+    key = repr((atlas.name, version, layer, species_id, part, scale, ink.faint, masked, lines is not None))
+
+    def rows() -> bytes:
+        return hexagon_rows(cells, values, scale, ink, outside, None if lines is None else lines(scale))
+
+    return LAYERS.publish(key, rows, base_path()), scale
 
 
 def hexagon_map(
@@ -233,7 +265,7 @@ def tooltip(layer: str, mean_of: str = "") -> str:
     """HTML of the tooltip: the value with its unit, what it is a mean of, the best species of the hexagon."""
     lines = "".join(f"<br>{{p{rank}}} <i>{{s{rank}}}</i>" for rank in range(N_TOOLTIP_SPECIES))
     wider = f"<br><span style='opacity:0.75'>{mean_of}</span>" if mean_of else ""
-    return f"<b>{{v}}</b> {LAYER_UNITS[layer]}{wider}{{o}}{lines}"
+    return f"<b>{{v}}</b> {layer_unit(layer)}{{i}}{wider}{{o}}{lines}"
 
 
 TOOLTIP_STYLE = {
@@ -318,55 +350,3 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
             _subLayerProps={"characters": {"getColor": list(ink.label)}},
         ),
     ]
-
-
-def legend(
-    scale: Scale,
-    name: str,
-    size: str,
-    source: str,
-    show_observed: bool,
-    italic: bool,
-    masked: str = "",
-    highest: float | None = None,
-) -> str:
-    """HTML of the legend: name, unit, ramp with its ends, swatches, size of what is drawn, atlas and date.
-
-    masked: "hatched" or "grey", where what lies outside the model's experience is so. highest: value drawn;
-    the end of the ramp says where it stands for more.
-    """
-    ink = palette.inks()
-    title = f"<i>{html.escape(name)}</i>" if italic else html.escape(name)
-    middle = (scale.low + scale.high) / 2
-    labels = [layer_value(scale.layer, v) for v in (scale.low, middle, scale.high)]
-    if highest is not None and highest > scale.high:
-        labels[-1] = f"≥\u202f{labels[-1]}"
-    ends = "".join(f"<span>{label}</span>" for label in labels)
-    swatches = []
-    if masked:
-        swatches.append(f'<span class="fs-swatch fs-{masked}"></span>' + say("legend_outside"))
-    if scale.cutoff > scale.low:
-        swatches.append(
-            f'<span class="fs-swatch" style="background:{palette.css(ink.zero)}"></span>'
-            + layer_value(scale.layer, 0.0)
-        )
-        label = say("legend_cutoff", value=layer_value(scale.layer, scale.cutoff))
-        swatches.append(f'<span class="fs-swatch" style="background:{palette.css(ink.faint)}"></span>{label}')
-    swatches.append(
-        f'<span class="fs-swatch fs-none" style="background:{palette.css(ink.land)}"></span>'
-        + say("legend_missing")
-    )
-    if show_observed:
-        swatches.append(
-            f'<span class="fs-dot" style="background:{palette.css(ink.observed)};'
-            f'border-color:{palette.css(ink.observed_rim)}"></span>{say("legend_observed")}'
-        )
-    return (
-        f'<div class="fs-legend" role="note"><div class="fs-legend-name">{title}</div>'
-        f'<div class="fs-legend-unit">{LAYER_UNITS[scale.layer]}</div>'
-        f'<div class="fs-ramp" style="background:{palette.css_ramp(scale.layer)}"></div>'
-        f'<div class="fs-ends">{ends}</div>'
-        f'<div class="fs-keys">{"".join(f"<span>{swatch}</span>" for swatch in swatches)}</div>'
-        f'<div class="fs-source">{size}'
-        f"<br><span>{html.escape(source)}</span></div></div>"
-    )

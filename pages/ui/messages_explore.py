@@ -72,6 +72,8 @@ EXPLORE: dict[str, str] = {
     "zoom_here": "Finest cells around here",
     "table": "Table",
     "table_caption": "The {n} hexagons of the map, highest first.",
+    "table_low": "Low end of the 90 % interval",
+    "table_high": "High end",
     "download_short": "CSV",
     "download_raster": "GeoTIFF",
     "download_raster_help": (

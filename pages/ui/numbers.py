@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 THIN_SPACE = "\u202f"
+#: From here on numbers of a map are written without decimals; and decimals of small ones at most.
+_WHOLE_FROM, _MOST_DIGITS = 20, 5
 
 
 def number(value: float | None, digits: int = 0, unit: str = "") -> str:
     """`12 345`, `0.62` or `–` for a missing value, with the unit if one is given."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value:,.{digits}f}".replace(",", THIN_SPACE)
+    text = f"{value:,.{digits}f}".replace(",", THIN_SPACE).replace("-", "−")
     return f"{text}{THIN_SPACE}{unit}" if unit else text
 
 
@@ -57,19 +59,27 @@ def size(n_bytes: float) -> str:
 
 
 def layer_value(layer: str, value: float) -> str:
-    """A value of a map layer as its legend and tooltip write it."""
-    if layer in ("species", "invasive_share", "threatened_share"):
+    """A value of a map layer as its legend and tooltip write it; of a width as of the layer itself."""
+    quantity = layer.removesuffix("_width")
+    if quantity in ("species", "spread") or quantity.endswith("_share"):
         return percent(value)
-    digits = (
-        (0 if value >= 20 or value == int(value) else 1)
-        if layer in ("richness", "endemic")
-        else 2
-        if layer in ("shannon", "dissimilarity")
-        else (0 if value >= 20 or value == int(value) else 1)
-        if layer in ("effort", "information")
-        else 3
-    )
-    return number(value, digits)
+    if quantity in ("shannon", "dissimilarity"):
+        return number(value, 2)
+    if quantity == "simpson":
+        return number(value, 3)
+    if quantity in ("effort", "information", "mess"):
+        return number(value, 0 if abs(value) >= _WHOLE_FROM or value == int(value) else 1)
+    return amount(value)
+
+
+def amount(value: float) -> str:
+    """An expected number: `42`, `3.4`, `0.25`, `0.0031`, with two digits where it is below 1."""
+    if not math.isfinite(value) or value >= _WHOLE_FROM or value == int(value):
+        return number(value)
+    if value >= 1:
+        return number(value, 1)
+    digits = min(_MOST_DIGITS, 1 - math.floor(math.log10(value))) if value > 0 else 0
+    return number(value, digits).rstrip("0").rstrip(".") or "0"
 
 
 def file_stem(*parts: str) -> str:

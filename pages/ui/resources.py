@@ -270,14 +270,35 @@ def region_cells(name: str, version: str, region_hash: str, containment: str, _r
 def values_of(
     name: str, version: str, layer: str, species_id: int, part: str, _cells: MapCells
 ) -> NDArray[np.float64]:
-    """One value per hexagon of the map `part`: area-weighted means where hexagons are coarser than cells."""
+    """One value per hexagon of the map `part`: area-weighted means where hexagons are coarser than cells.
+
+    Of categories, that of most of the area.
+    """
+    from sdm_core.indicators.map_layers import map_categories, map_values
+
     cells = _cells
     store = atlas_of(name, version).store
     if layer == "species":
         values = hexagons.probability_of_code()[store.species_map(species_id)[cells.rows]]
+        categories = None
     else:
-        values = np.asarray(store.layer(layer)[cells.rows], dtype=np.float64)
-    return hexagons.means(values, np.asarray(store.area_ha, dtype=np.float64)[cells.rows], cells)
+        values = map_values(store, layer, cells.rows)
+        categories = map_categories(store, layer)
+    area_ha = np.asarray(store.area_ha, dtype=np.float64)[cells.rows]
+    return hexagons.on_hexagons(values, area_ha, cells, categories)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def intervals_of(
+    name: str, version: str, layer: str, part: str, _cells: MapCells
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low and high end of the intervals of single cells, means over each hexagon of the map `part`."""
+    from sdm_core.indicators.map_layers import map_interval
+
+    store = atlas_of(name, version).store
+    area_ha = np.asarray(store.area_ha, dtype=np.float64)[_cells.rows]
+    low, high = map_interval(store, layer, _cells.rows)
+    return hexagons.means(low, area_ha, _cells), hexagons.means(high, area_ha, _cells)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pages.ui import session_tiles
 from sdm_core import config
 from sdm_core.errors import ConfigurationError
 
@@ -195,6 +196,7 @@ def routes_under(base_path: str = "") -> list[BaseRoute]:
         Route(f"{ours}/basemap/{{layer}}.geojson", serve_basemap),
         Route(f"{ours}/layer/{{name}}.json", serve_layer),
         Route(f"{ours}/style/{{name}}.json", serve_style),
+        Route(f"{ours}/tiles/{{name}}/{{z:int}}/{{x:int}}/{{y:int}}.png", session_tiles.serve_tile),
     ]
     if LEAFLET_DIR.is_dir():
         routes.append(Mount(f"{ours}/leaflet", StaticFiles(directory=LEAFLET_DIR)))

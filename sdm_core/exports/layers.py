@@ -6,16 +6,20 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdm_core.colours import ramp_of
+from sdm_core.colours import WIDTH_SUFFIX, Categories, ramp_of
 from sdm_core.errors import ExportError, UnknownSpeciesError
+from sdm_core.indicators.concern_layers import LAYERS_OF_LISTS, red_list_title
+from sdm_core.indicators.map_layers import map_categories, map_layer_names, map_values, missing_reason
+from sdm_core.indicators.map_texts import MAP_LAYERS, WIDTH_LAYERS, map_layer
 from sdm_core.prediction import PredictionStore, decode
+from sdm_core.statuses import MatchedStatuses
 
 #: Types a value can be written as.
 DTYPES = ("uint8", "float32")
@@ -25,44 +29,8 @@ PROBABILITY_STEP = 0.005
 NODATA_BYTE = 255
 LARGEST_BYTE = 250
 PROBABILITY_UNIT = "probability"
-#: Layer of a store → title, unit, what one value says.
-LAYER_TEXTS: Mapping[str, tuple[str, str, str]] = {
-    "richness": (
-        "Expected number of species",
-        "expected species",
-        "Sum of the probabilities of all species of the atlas.",
-    ),
-    "shannon": ("Shannon diversity", "nats", "Shannon index of the species' shares of expected richness."),
-    "simpson": ("Simpson diversity", "1", "One minus the sum of squared shares of expected richness."),
-    "sse_richness": (
-        "Species in the likeliest set",
-        "species",
-        "Number of species in the set that the rule sse makes of the probabilities.",
-    ),
-    "applicability": ("Area of applicability", "1", "1 inside the area of applicability, 0 outside."),
-    "dissimilarity": (
-        "Dissimilarity index",
-        "1",
-        "Distance to the nearest training site in the space of the predictors, by the mean distance between "
-        "training sites (Meyer & Pebesma 2021).",
-    ),
-    "mess": (
-        "MESS",
-        "%",
-        "Lowest similarity of any predictor to the training sites; below 0 outside (Elith et al. 2010).",
-    ),
-    "spread": (
-        "Spread of the ensemble",
-        "1",
-        "Standard deviation between members, summed over species, as a share of expected richness.",
-    ),
-    "effort": ("Sampling effort", "records per 100 km2", "Records within about 25 km of the cell."),
-    "information": (
-        "Expected information of a visit",
-        "1",
-        "Uncertainty of the species list times the gap in records, 0 to 100.",
-    ),
-}
+#: Unit of a layer whose numbers stand for something.
+CATEGORY_UNIT = "category"
 
 
 @dataclass(frozen=True)
@@ -70,6 +38,7 @@ class Layer:
     """One thing to export: `species_id` is its column in the store, None for a value per cell.
 
     `name` is made of letters a file and a web address may hold: a layer's name, or fagus-sylvatica.
+    categories: what whole numbers stand for, where they are no amounts. lists: status lists it is made from.
     """
 
     name: str
@@ -79,14 +48,15 @@ class Layer:
     ramp: str
     species: str = ""
     species_id: int | None = None
+    categories: Categories | None = None
+    lists: tuple[MatchedStatuses, ...] = ()
 
     def values(self, store: PredictionStore, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Value of each cell of `rows` (all without), float32: (code / 255)² of a species; NaN undefined."""
         if self.species_id is not None:
             codes = store.species_map(self.species_id)
             return decode(codes if rows is None else codes[rows], np.float32).astype(np.float32, copy=False)
-        values = store.layer(self.name)
-        return np.asarray(values if rows is None else values[rows], dtype=np.float32)
+        return map_values(store, self.name, rows, self.lists)
 
 
 @dataclass(frozen=True)
@@ -139,15 +109,29 @@ def _step(span: float, whole: bool) -> float:
     return next(step for step in steps if step >= wanted * (1 - 1e-12))
 
 
-def layer_of(store: PredictionStore, name: str) -> Layer:
-    """Layer of the store by name; raises `ExportError` naming the nearest."""
+def layer_of(store: PredictionStore, name: str, statuses: Sequence[MatchedStatuses] = ()) -> Layer:
+    """Layer of an atlas by name, with `statuses` one of their Red List too.
+
+    Raises `ExportError` naming the nearest, or saying why the atlas does not have it.
+    """
     wanted = name.strip()
-    if wanted not in store.layer_names:
-        near = difflib.get_close_matches(wanted.lower(), store.layer_names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(store.layer_names)}."
+    names = map_layer_names(store, statuses)
+    if wanted not in names:
+        if wanted in MAP_LAYERS or wanted in WIDTH_LAYERS:
+            reason = missing_reason(store, wanted, statuses)
+            raise ExportError(f"The atlas {store.name} has no layer {wanted!r}: {reason}")
+        near = difflib.get_close_matches(wanted.lower(), names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}."
         raise ExportError(f"The atlas {store.name} has no layer {wanted!r}; {hint}")
-    title, unit, meaning = LAYER_TEXTS.get(wanted, (wanted, "1", f"The value {wanted} of the atlas."))
-    return Layer(wanted, title, unit, meaning, ramp_of(wanted))
+    text, categories = map_layer(wanted), map_categories(store, wanted)
+    meaning = text.meaning
+    lists: tuple[MatchedStatuses, ...] = ()
+    if wanted.removesuffix(WIDTH_SUFFIX) in LAYERS_OF_LISTS:
+        lists = tuple(statuses)
+        meaning += f" List: {red_list_title(statuses)}."
+    if categories is not None and text.unit == CATEGORY_UNIT:
+        meaning += " " + ", ".join(f"{number} {name}" for number, name in enumerate(categories.names)) + "."
+    return Layer(wanted, text.title, text.unit, meaning, ramp_of(wanted), categories=categories, lists=lists)
 
 
 def species_layer(store: PredictionStore, species_id: int) -> Layer:
@@ -167,14 +151,22 @@ def species_layer(store: PredictionStore, species_id: int) -> Layer:
 
 
 def choose_layers(
-    store: PredictionStore, layers: Iterable[str] = (), species: str | Sequence[str] = ()
+    store: PredictionStore,
+    layers: Iterable[str] = (),
+    species: str | Sequence[str] = (),
+    statuses: Sequence[MatchedStatuses] = (),
 ) -> list[Layer]:
-    """Layers by name, then species by name, or all species with "all"; each once.
+    """Layers by name or "all" of them, then species by name or "all" of them; each once.
+
+    statuses: status lists, of which the first Red List gives layers too.
 
     Raises `ExportError` for an unknown layer or when nothing is asked for, `UnknownSpeciesError`.
     """
     names = [species] if isinstance(species, str) else list(species)
-    chosen = [layer_of(store, name) for name in dict.fromkeys(layers)]
+    wanted = list(dict.fromkeys(layers))
+    if any(name.strip().lower() == "all" for name in wanted):
+        wanted = list(map_layer_names(store, statuses))
+    chosen = [layer_of(store, name, statuses) for name in wanted]
     if any(name.strip().lower() == "all" for name in names):
         chosen += [species_layer(store, column) for column in range(store.n_species)]
     else:
@@ -182,8 +174,8 @@ def choose_layers(
         chosen += [species_layer(store, column) for column in columns]
     if not chosen:
         raise ExportError(
-            f"Nothing to export was named; name layers ({', '.join(store.layer_names)}) or species of the "
-            f"atlas {store.name}."
+            f"Nothing to export was named; name layers ({', '.join(map_layer_names(store))}) or species of "
+            f"the atlas {store.name}."
         )
     return _with_own_names(chosen)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,12 +136,20 @@ def concern_weights(store: StoreLike, statuses: Sequence[MatchedStatuses] = ()) 
 
 def first_red_list(statuses: Sequence[MatchedStatuses]) -> NDArray[np.object_] | None:
     """Official categories (n_species,) of the first list that has any from LC to CR."""
+    return next((categories for _, categories in _red_lists(statuses)), None)
+
+
+def red_list_title(statuses: Sequence[MatchedStatuses]) -> str:
+    """Name and region of that list; empty where there is none."""
+    return next((title for title, _ in _red_lists(statuses)), "")
+
+
+def _red_lists(statuses: Sequence[MatchedStatuses]) -> Iterator[tuple[str, NDArray[np.object_]]]:
     for matched in statuses:
         for listed, region in matched.file.lists:
             categories = matched.categories(listed, region)
             if threat.category_mask(categories, ASSESSED).any():
-                return categories
-    return None
+                yield f"{listed} ({region})" if region else listed, categories
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,7 +40,9 @@ _NEEDED_GROUP = {
     "invasive_share": "invasive",
 }
 _FROM_CODES = (*_NEEDED_GROUP, "weighted_endemism")
-_MESS_VARIABLE, _INSIDE = "mess_variable", "applicability"
+#: Layer that names the predictor MESS comes from.
+PREDICTOR_LAYER = "mess_variable"
+_INSIDE = "applicability"
 
 
 def map_layer_names(store: Any, statuses: Sequence[MatchedStatuses] = ()) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ def missing_reason(store: Any, name: str, statuses: Sequence[MatchedStatuses] = 
                 return "It needs a Red List, and none that names species of this atlas is given."
             return ""
         return _unknown_group(store, _NEEDED_GROUP[name]) if name in _NEEDED_GROUP else ""
-    if name == _MESS_VARIABLE and _predictors(store) is not None:
+    if name == PREDICTOR_LAYER and _predictors(store) is not None:
         return ""
     return "The atlas was made without it."
 
@@ -205,13 +207,13 @@ def map_categories(store: Any, name: str) -> Categories | None:
         return STATUSES
     if name == _INSIDE:
         return APPLICABILITY
-    return _predictors(store) if name == _MESS_VARIABLE else None
+    return _predictors(store) if name == PREDICTOR_LAYER else None
 
 
 @once_per_store
 def _predictors(store: Any) -> Categories | None:
     """What the numbers of `mess_variable` stand for; None where the atlas was made without it."""
     layers = (store.whole or store).cell_layers
-    if layers is None or _MESS_VARIABLE not in layers.layers:
+    if layers is None or PREDICTOR_LAYER not in layers.layers:
         return None
-    return predictor_kinds(layers.layers[_MESS_VARIABLE].names)
+    return predictor_kinds(layers.layers[PREDICTOR_LAYER].names)

@@ -86,9 +86,8 @@ def test_explore_offers_effort_and_where_to_look_next_unmasked(open_page, store)
 
 def test_an_atlas_that_does_not_know_its_experience_offers_no_mask(open_page):
     app = open_page(layer="dissimilarity")
-    assert "“dissimilarity”, which does not exist" in " ".join(
-        [shown_html(app), *(element.value for element in [*app.warning, *app.info])]
-    )
+    sentence = "“Unlike the training sites” is not on the map of this atlas: The atlas was made without it."
+    assert sentence in app.warning[0].value
     assert not any(toggle.key == "mask_outside" for toggle in app.toggle)
 
 

@@ -38,7 +38,7 @@ def expected(species: str) -> np.ndarray:
 def test_opens_on_a_familiar_species_with_its_map_and_legend(open_page):
     app = open_page()
     assert app.selectbox(key="species_picker").value == "Fagus sylvatica"
-    assert app.radio(key="layer_picker").value == "species"
+    assert app.button_group(key="group_picker").value == "species"
     assert len(hexagons(app)) == len(simulated_cells())
     assert "<i>Fagus sylvatica</i>" in shown_html(app)
     assert "probability of presence" in shown_html(app)
@@ -77,6 +77,7 @@ def test_choosing_a_species_puts_it_on_the_map_and_in_the_address(open_page):
 )
 def test_diversity_layers_have_their_name_and_unit_in_the_legend(open_page, name, words):
     app = open_page()
+    app.button_group(key="group_picker").set_value("diversity").run()
     app.radio(key="layer_picker").set_value(name).run()
     assert link_of(app)["layer"] == name
     assert words in shown_html(app)
@@ -174,7 +175,7 @@ def test_the_layer_before_fades_below_the_new_one_and_a_rerun_changes_nothing(op
     monkeypatch.setattr(config, "MAX_MAP_CELLS", 50)
     app = open_page(species="Fagus sylvatica")
     first = style_of(app)["layers"][2]
-    app.radio(key="layer_picker").set_value("richness").run()
+    app.button_group(key="group_picker").set_value("diversity").run()
     before, shown = style_of(app)["layers"][2:4]
     assert (before["id"], before["paint"]["raster-opacity"]) == (first["id"], 0)
     assert shown["paint"]["raster-opacity"] == 0.9

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sdm_core.applicability.predictor_words import predictor_words
 from sdm_core.colours import RAMP_CHOICES, Categories, Scale, ramp_colours, ramp_of, scale_for
 from sdm_core.errors import RuleError, UnknownSpeciesError
-from sdm_core.indicators.map_layers import map_categories, map_layer_names, map_values
+from sdm_core.indicators.map_layers import (
+    PREDICTOR_LAYER,
+    map_categories,
+    map_layer_names,
+    map_values,
+)
 from sdm_core.indicators.map_texts import map_layer
 from sdm_core.prediction import PredictionStore, decode
 
@@ -40,7 +46,8 @@ class Layer:
     """One thing to draw: `name` is `species/<id>` or a layer of the atlas.
 
     categories: what whole numbers stand for, where they are no amounts. meaning: one sentence with the
-    formula. group: diversity, concern or trust.
+    formula. group: diversity, concern, trust or interval. given: values (n_cells,) of a layer that no store
+    holds; `name` then names them.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Layer:
     categories: Categories | None = None
     meaning: str = ""
     group: str = ""
+    given: NDArray[np.floating] | None = field(default=None, compare=False, repr=False)
 
     @property
     def quantity(self) -> str:
@@ -58,6 +66,8 @@ class Layer:
 
     def values(self, store: PredictionStore) -> NDArray[np.floating]:
         """One value per cell of the atlas (n_cells,)."""
+        if self.given is not None:
+            return self.given
         if self.species_id is None:
             return map_values(store, self.name)
         return decode(store.species_map(self.species_id), np.float32)
@@ -77,8 +87,10 @@ def layers_of(store: PredictionStore) -> list[Layer]:
 
 
 def _layer(store: PredictionStore, name: str) -> Layer:
-    text = map_layer(name)
-    return Layer(name, text.title, text.legend, None, map_categories(store, name), text.meaning, text.group)
+    text, categories = map_layer(name), map_categories(store, name)
+    if categories is not None and name == PREDICTOR_LAYER:
+        categories = categories.renamed(predictor_words)
+    return Layer(name, text.title, text.legend, None, categories, text.meaning, text.group)
 
 
 def layer_of(store: PredictionStore, name: str) -> Layer:
