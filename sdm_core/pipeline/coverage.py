@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdm_core import assemblages
 from sdm_core.assemblages import ConformalCalibration
+from sdm_core.assemblages.conformal import MINIMUM_PRESENCES
 from sdm_core.evaluation import CalibrationMethod, Labels, cross_fit, fit_calibration, sigmoid
 from sdm_core.evaluation.splits import Split, block_of
 from sdm_core.intervals.coverage import COVERED_TEXTS
@@ -121,7 +122,7 @@ def coverage_on_held_out(
         "n_sites": int(tested.sum()),
         "n_blocks": None if blocks is None else len(np.unique(blocks[tested])),
     }
-    return {**found, "table": table, "sentences": _sentences(found)}
+    return {**found, "table": table, "sentences": _sentences(found, table)}
 
 
 def with_intervals(coverage: dict[str, Any], held: dict[str, Any] | None) -> dict[str, Any]:
@@ -130,7 +131,8 @@ def with_intervals(coverage: dict[str, Any], held: dict[str, Any] | None) -> dic
         return coverage
     rows = [
         {
-            "what": text,
+            "measure": f"interval_{name}",
+            "what": f"interval: {text}",
             "promised": held["promised"],
             "kept": round(held[name], 4),
             "n": held["n_sites"] if name == "cell_richness" else held["n_blocks"],
@@ -149,7 +151,7 @@ def with_intervals(coverage: dict[str, Any], held: dict[str, Any] | None) -> dic
     return {
         **coverage,
         "intervals": held,
-        "table": [*coverage["table"], *({**row, "what": f"interval: {row['what']}"} for row in rows)],
+        "table": [*coverage["table"], *rows],
         "sentences": [*coverage["sentences"], *([said] if rows else [])],
     }
 
@@ -238,6 +240,7 @@ def _row(
     """One row of the table; the mean of blocks counts those that hold anything to be kept."""
     what, promised = MEASURES[name]
     row: dict[str, Any] = {
+        "measure": name,
         "what": what,
         "promised": 1.0 - ERROR_RATE if promised else None,
         "kept": None if kept is None else round(kept, 4),
@@ -252,13 +255,28 @@ def _row(
     return row
 
 
-def _sentences(found: dict[str, Any]) -> list[str]:
+def _sentences(found: dict[str, Any], table: list[dict[str, Any]]) -> list[str]:
     promised = f"{found['promised']:.0%}"
+    rows = {row["measure"]: row for row in table}
     said = []
     if found["conformal_presences"] is not None:
         said.append(
             f"Conformal sets that promise to keep {promised} of the presences kept "
             f"{found['conformal_presences']:.1%} of them on held-out blocks ({found['split']})."
+        )
+    blocks = rows.get("conformal_presences", {}).get("mean_of_blocks")
+    if blocks is not None and blocks < found["promised"] - 0.01:
+        wide = found["blocked_presences"]
+        said.append(
+            f"Where each block weighs alike it is {blocks:.1%}: the promise is about sites like the surveyed "
+            "ones, and blocks with few of them get less of it. Limits made for a new block kept "
+            f"{wide:.1%} of all presences, with longer lists; they are not used."
+        )
+    if found["shared_presences"] is not None and found["shared_presences"] < found["promised"] - 0.01:
+        said.append(
+            f"Of species recorded fewer than {MINIMUM_PRESENCES} times on the other blocks "
+            f"{found['shared_presences']:.1%} of the presences were kept: limits shared with species as rare "
+            "do not reach places unlike those they were recorded at."
         )
     said.append(
         f"An interval that takes species as independent and promises {promised} held the number of species "

@@ -82,7 +82,8 @@ class HeldOutSurveys:
     def to_bytes(self, names: Iterable[str]) -> bytes:
         """The Parquet file, for the species of these names in their order.
 
-        Limits are rounded up, so that no rounding excludes what they let through.
+        Limits are rounded up, so that no rounding excludes what they let through; a file that is read and
+            written again stays as it is.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -103,7 +104,10 @@ def _rounded(values: NDArray, up: bool) -> NDArray:
     if values.dtype.kind != "f":
         return values if values.dtype == bool else values.astype(np.int32)
     numbers = values.astype(np.float64) * 10.0**_DECIMALS
-    return ((np.ceil(numbers) if up else np.maximum(np.rint(numbers), 1.0)) / 10.0**_DECIMALS).astype("f4")
+    # a tenth of a step is above the error of a float32 below 1
+    return ((np.ceil(numbers - 0.1) if up else np.maximum(np.rint(numbers), 1.0)) / 10.0**_DECIMALS).astype(
+        "f4"
+    )
 
 
 def names_digest(names: Iterable[str]) -> str:
