@@ -122,13 +122,15 @@ def staged_folder(out: Path, report_files: Collection[str] | None = None) -> Ite
 
 
 def zip_folder(folder: Path, archive: Path) -> Path:
-    """Write the files named in the manifest of `folder`, and the manifest, to one zip file."""
+    """Write the files that the manifests of `folder` and of those below it name, and these, to one zip."""
     temporary = archive.with_name(archive.name + ".part")
     with _disk_errors(archive.parent):
         try:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as bundle:
-                for name in (MANIFEST_NAME, *read_manifest(folder)):
-                    bundle.write(folder / name, name)
+                for manifest in sorted(folder.rglob(MANIFEST_NAME)):
+                    for name in (MANIFEST_NAME, *read_manifest(manifest.parent)):
+                        path = manifest.parent / name
+                        bundle.write(path, path.relative_to(folder).as_posix())
             temporary.replace(archive)
         finally:
             temporary.unlink(missing_ok=True)
