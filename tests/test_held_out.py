@@ -305,6 +305,12 @@ def test_the_count_of_one_cell_has_the_conformal_width(surveyed_atlas: Atlas, si
     assert indicators.count_interval(surveyed_atlas.store, 20.0) == (20.0 - width, 20.0 + width)
     assert indicators.count_interval(surveyed_atlas.store, 0.5)[0] == 0.0
     assert indicators.count_interval(simulated_atlas.store, 20.0) is None
+    one = indicators.summarise_region(surveyed_atlas.store, [150])["alpha_cell_interval"]
+    expected = float(surveyed_atlas.store.layer("richness")[150])
+    assert (one.value, one.high) == (expected, expected + width)
+    assert "conformal" in one.interval_text
+    several = indicators.summarise_region(surveyed_atlas.store, [150, 151])["alpha_cell_interval"]
+    assert "conformal" not in several.interval_text
 
 
 # The card ---------------------------------------------------------------------------------------------------

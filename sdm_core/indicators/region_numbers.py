@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from sdm_core import diversity
+from sdm_core.indicators.certainty import count_interval
 from sdm_core.indicators.error_intervals import RegionErrors, share_of
 from sdm_core.indicators.range_size import RANGE_LIMITS_PERCENT, RangeShares
 from sdm_core.indicators.sets import SetCounts, StoreLike
 from sdm_core.indicators.summary import Indicator
-from sdm_core.indicators.texts import COUNT_ERRORS, EVENNESS, MODEL_ERRORS
+from sdm_core.indicators.texts import COUNT_ERRORS, COUNT_OF_A_SITE, EVENNESS, MODEL_ERRORS
 from sdm_core.intervals import LEVEL as INTERVAL_LEVEL
 from sdm_core.regions import Region
 
@@ -61,7 +62,7 @@ def region_indicators(
             lambda area: area.sum(axis=1) / sums.area_km2,
         ),
         _mean_over_cells("alpha_range", expected_richness, hectares),
-        _random_cell(expected_richness, simpson, hectares, errors),
+        _random_cell(store, expected_richness, simpson, hectares, errors),
         Indicator("alpha", alpha, float(counts.richness.min()), float(counts.richness.max())),
         Indicator("gamma", gamma),
         _lower_bound(best, errors),
@@ -163,6 +164,7 @@ def _mean_over_cells(name: str, values: NDArray[np.float64], weights: NDArray[np
 
 
 def _random_cell(
+    store: StoreLike,
     expected: NDArray[np.float64],
     simpson: NDArray[np.float64],
     weights: NDArray[np.float64],
@@ -170,10 +172,13 @@ def _random_cell(
 ) -> Indicator:
     """Median, 5 % and 95 % of the number of species in one cell drawn by area.
 
-    With errors see `intervals.richness_of_a_cell`. Without, each cell's Poisson-binomial number has mean
-    μ = Σp and variance Σp(1 − p) = μ − μ²(1 − Simpson); it is taken as normal with continuity correction, and
-    the cells are mixed by area.
+    Of one cell alone the interval is the conformal one of held-out surveys, where the atlas has them, about
+    its Σp; of several see `intervals.richness_of_a_cell`. Without errors, each cell's Poisson-binomial number
+    has mean μ = Σp and variance Σp(1 − p) = μ − μ²(1 − Simpson); it is taken as normal with continuity
+    correction, and the cells are mixed by area.
     """
+    if len(expected) == 1 and (found := count_interval(store, float(expected[0]))) is not None:
+        return Indicator("alpha_cell_interval", float(expected[0]), *found, COUNT_OF_A_SITE)
     if errors is not None:
         return Indicator("alpha_cell_interval", *errors.richness_of_a_cell(), COUNT_ERRORS)
     squares = np.where(expected > 0, np.nan_to_num(1.0 - simpson) * expected**2, 0.0)

@@ -49,6 +49,10 @@ EVENNESS = (
 )
 #: The same of a number of species.
 COUNT_ERRORS = f"{MODEL_ERRORS}; the chance of each species being there is included"
+#: The same of the number of species of one cell.
+COUNT_OF_A_SITE = (
+    "90 % conformal interval: as far from Σp as the number of species of nine of ten held-out sites was"
+)
 
 INDICATOR_TEXTS: dict[str, IndicatorText] = {
     "area_km2": IndicatorText(
