@@ -244,6 +244,17 @@ def test_half_widths_of_cells_follow_draws_of_the_cell(region):
             assert widths[name][cell] == pytest.approx((high - low) / 2, rel=0.1), name
 
 
+def test_half_widths_of_the_number_of_species_follow_its_distribution(region):
+    """A first-order half-width beside the whole distribution, for lists of 30 species."""
+    widths = intervals.cell_half_widths(region[0][:5], MODEL)["richness"]
+    for cell in range(5):
+        _, low, high = intervals.richness_of_a_cell(region[0][[cell]], MODEL)
+        assert widths[cell] == pytest.approx((high - low) / 2, abs=0.8)
+    alone = dataclasses.replace(MODEL, other_species_here=0.0)
+    ratio = widths / intervals.cell_half_widths(region[0][:5], alone)["richness"]
+    assert (ratio > 1.15).all()  # lists that err as a whole are wider
+
+
 def test_half_widths_of_an_empty_cell_are_unknown():
     widths = intervals.cell_half_widths(
         np.zeros((1, 4), np.uint8), MODEL, {"sum": np.ones(4)}, {"share": (np.ones(4), np.ones(4))}

@@ -38,8 +38,8 @@ def fit_error_model(
 ) -> ErrorModel:
     """How errors of a model hang together on sites it has not seen.
 
-    A model trained on all sites knows those around a place, so that its errors are at most these where records
-    are dense: intervals from them are meant for places without.
+    A model trained on all sites knows those around a place, so that its errors are smaller than these where
+    records are dense: intervals from them are meant for places without.
 
     Args:
         probability: (n_sites, n_species) calibrated, from models and calibrations that had not seen the site.
