@@ -98,8 +98,8 @@ def certainty_of(store: StoreLike) -> Certainty:
         f"{kept} of the presences of a site)",
         "never, as no probability of this atlas was right often enough on held-out surveys"
         if least is None
-        else f"in some cell held-out surveys exclude its absence, and {kept} of all species as probable were "
-        f"recorded there (from a probability of {least:.2f})",
+        else f"in some cell held-out surveys exclude its absence, at a probability of at least {least:.2f}, "
+        f"from which on {kept} of the species were recorded at held-out sites",
     )
 
 
