@@ -25,7 +25,7 @@ _GROUPS = (
 
 def _number_row(item: Indicator) -> str:
     """Table row of one number: label, value with its range, unit, definition."""
-    meaning = f" <em>Range: {html.escape(item.text.interval)}.</em>" if item.text.interval else ""
+    meaning = f" <em>Range: {html.escape(item.interval_text)}.</em>" if item.interval_text else ""
     return (
         f"<tr><td>{html.escape(item.text.label)}</td>"
         f'<td class="fs-num" data-testid="number-{item.name}">{item.shown_interval}</td>'

@@ -146,7 +146,7 @@ def cards(atlas: Atlas, reading: Reading) -> None:
             f"{numbers.number(lower.value, 0 if lower.value >= 100 else 1)} "
             f"<small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
             say("card_expected_under"),
-            f"{lower.text.definition} {lower.text.interval}",
+            f"{lower.text.definition} {lower.interval_text}",
         ),
         (
             say("card_gamma"),

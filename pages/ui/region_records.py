@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.ui import frame, numbers
+from pages.ui import frame, numbers, region_ranges
 from pages.ui.messages import COVER_SCALES, OBSERVED_BASIS, RECORD_FILTERS, say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError
@@ -38,6 +38,7 @@ def step(atlas: Atlas, region: Region, reading: Reading) -> ObservedRegion | Non
         observed = _compared(records, atlas, region, reading)
         _what_was_read(records, observed, reading)
     _cards(observed)
+    region_ranges.section(records, observed, (region.geometry_hash, str(atlas.store.version)))
     return observed
 
 
@@ -102,7 +103,7 @@ def _upload(records: Records | None) -> None:
 
 def forget() -> None:
     """Remove the records of this session and all that was made of them."""
-    for key in (_KEPT, _COMPARED, _REFUSED, "records_read"):
+    for key in (_KEPT, _COMPARED, _REFUSED, "records_read", "observed_ranges"):
         st.session_state.pop(key, None)
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
 

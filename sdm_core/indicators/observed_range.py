@@ -84,10 +84,15 @@ class ObservedRange:
         Information only, see `CRITERION_B_NOTE`.
         """
         values = {"EOO": self.eoo_km2, "AOO": self.aoo_km2}
-        return {
-            measure: next((name for name, limit in limits.items() if values[measure] < limit), "")
-            for measure, limits in CRITERION_B.items()
-        }
+        return {measure: below_threshold(measure, values[measure]) for measure in CRITERION_B}
+
+
+def below_threshold(measure: str, km2: float) -> str:
+    """The strictest threshold of criterion B an "EOO" or "AOO" is under: "CR", "EN", "VU" or "".
+
+    Information only, see `CRITERION_B_NOTE`.
+    """
+    return next((name for name, limit in CRITERION_B[measure].items() if km2 < limit), "")
 
 
 def observed_range(lonlat: ArrayLike) -> ObservedRange:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pages.ui import region_records
-from sdm_core import config, observed
+from sdm_core import config, indicators, observed
 from tests.pages.conftest import shown_html
 from tests.pages.test_region import MIDDLE, engine_summary, link_to
 
@@ -57,6 +57,25 @@ def test_the_page_prints_what_the_engine_found(with_records, simulated_atlas):
     ]
     assert table.loc["Planta inventa", "status"] == observed.NOT_IN_ATLAS
     assert app.expander[0].label == "Your records: own\\_plots.csv"
+
+
+def test_ranges_of_the_records_are_those_of_the_engine_and_name_no_category(with_records, simulated_atlas):
+    app = with_records()
+    table = next(table.value for table in app.dataframe if "eoo_km2" in table.value).set_index("species")
+    records = observed.read_records([("own_plots.csv", RECORDS)])
+    expected = indicators.observed_ranges(records.table).set_index("species")
+    assert set(table.index) == {"Abies alba", "Planta inventa"}  # those inside the outline
+    for name in table.index:
+        for column, theirs in (
+            ("range_records", "n_records"),
+            ("eoo_km2", "eoo_km2"),
+            ("aoo_km2", "aoo_km2"),
+        ):
+            assert table.loc[name, column] == pytest.approx(expected.loc[name, theirs])
+        for column in ("eoo_below_threshold", "aoo_below_threshold"):
+            assert table.loc[name, column] == expected.loc[name, column]
+    assert "set to that area" in table.loc["Planta inventa", "range_warnings"]
+    assert f'data-testid="criterion-b">{indicators.CRITERION_B_NOTE}<' in shown_html(app)
 
 
 def test_the_table_is_narrowed_to_missed_and_not_observed_species(with_records, simulated_atlas):
