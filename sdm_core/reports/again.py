@@ -21,8 +21,10 @@ def reproduce_command(facts: ReportFacts) -> str:
         if facts.summary.containment == regions.DEFAULT_CONTAINMENT
         else f" --containment {facts.summary.containment}"
     )
+    tables = dict.fromkeys(one.file.synonyms for one in facts.statuses if one.file.synonyms)
     files = dict.fromkeys(listed.file for listed in facts.summary.status_lists)
     statuses = "".join(f" --status {shlex.quote(name)}" for name in files)
+    statuses += "".join(f" --synonyms {shlex.quote(name)}" for name in tables)
     return (
         f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
         f"--rule {facts.summary.rule}{options}{containment}{statuses}{_compared(facts)}"

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from sdm_core import taxa
-from sdm_core.indicators import CERTAIN_FROM, POSSIBLE_FROM, RegionSummary, SpeciesGroup
+from sdm_core.indicators import RegionSummary, SpeciesGroup
 from sdm_core.reports import text
 from sdm_core.reports.concern_rows import (
     Origins,
@@ -21,7 +21,7 @@ from sdm_core.reports.concern_rows import (
     status_rows,
     table_of,
 )
-from sdm_core.reports.red_lists import HOW_TO_ADD, threatened
+from sdm_core.reports.red_lists import HOW_TO_ADD, share_interval, threatened
 from sdm_core.statuses import CATEGORY_NAMES, RED_LIST, THREATENED
 
 N_RANGE_ROWS = 15
@@ -30,11 +30,6 @@ _LEAST_EXPECTED = 0.05
 NO_OTHER_PROTECTION = (
     "International, national and regional lists other than the EU Habitats Directive are not included; "
     + HOW_TO_ADD
-)
-PRESENCE = (
-    f"“Almost certain”: probability of at least {CERTAIN_FROM:g} in some cell; “in a set”: in the species "
-    f"set of some cell by the rule; “possible”: probability of at least {POSSIBLE_FROM:g} in "
-    "some cell, in no set."
 )
 NONE_EXPECTED = {
     "endemic": "No species that the source marks as endemic is expected in the region.",
@@ -56,12 +51,18 @@ def concern_sections(summary: RegionSummary, endemic_origin: str) -> dict[str, A
         "protected": _protected(summary, origins),
         "invasive": _invasive(summary, origins),
         "restricted": _restricted(summary, origins, endemic_origin),
-        "presence": PRESENCE,
+        "presence": presence_text(summary),
     }
     return {
         **said,
         "origins": [{"number": n, "text": line} for n, line in enumerate(origins.entries, start=1)],
     }
+
+
+def presence_text(summary: RegionSummary) -> str:
+    """What the column “In the region” of the tables says."""
+    said = text.sentence(summary.certainty_text)
+    return f"{said} “In a set”: in the species set of some cell by the rule, and not certain."
 
 
 def status_flags(summary: RegionSummary) -> dict[int, list[dict[str, str]]]:
@@ -149,10 +150,11 @@ def _invasive(summary: RegionSummary, origins: Origins) -> dict[str, Any]:
     paragraphs += _list_sentences(summary, "invasive", "alien")
     if rows:
         counts = {kind: sum(row["watch"] == kind for row in rows) for kind in ("here", "predicted", "edge")}
+        here = text.counted(counts["here"], "species", "species")
         paragraphs.append(
-            f"Of the {text.counted(len(rows), 'species', 'species')} below, {counts['here']} are in a set "
-            f"and recorded nearby, {counts['predicted']} are in a set and not recorded nearby, and "
-            f"{counts['edge']} are possible only: a watch list for the edge of their range."
+            f"In the table below, {here} in a set and recorded nearby, {text.whole(counts['predicted'])} in "
+            f"a set and not recorded nearby, {text.whole(counts['edge'])} possible only: a watch list for "
+            "the edge of their range."
         )
     if not _has(summary, "invasive") and not _has(summary, "alien"):
         paragraphs.append(
@@ -221,7 +223,8 @@ def _list_sentences(summary: RegionSummary, *categories: str) -> list[str]:
     words = {"protected": "protected", "invasive": "invasive", "alien": "alien", "endemic": "endemic"}
     return [
         f"By “{listed.listed}” ({listed.list_region}), {text.whole(group.by_rule)} {words[name]} species are "
-        f"in a set, {text.percent(group.share)} of the expected species."
+        f"in a set, {text.percent(group.share)}{share_interval(group.share_low, group.share_high)} of the "
+        "expected species."
         for listed in summary.status_lists
         for name, group in listed.groups.items()
         if name in categories

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sdm_core.indicators import CERTAIN_FROM, POSSIBLE_FROM, ListSummary, RegionSummary
+from sdm_core.indicators.certainty import CERTAIN
 from sdm_core.reports import text
 from sdm_core.reports.species import list_origins
 from sdm_core.statuses import RED_LIST
@@ -85,8 +86,11 @@ def _flag_origin(source: str, date: str, words: str) -> str:
 
 
 def is_possible(table: pd.DataFrame) -> pd.Series:
-    """Species in a set of some cell, or with a probability that counts as possible."""
-    return table["present"].astype(bool) | (table["max_probability"] >= POSSIBLE_FROM)
+    """Species in a set of some cell, or possible: by held-out surveys, else by a fixed probability."""
+    surveyed = table["certainty"].notna()
+    by_surveys = table["certainty"].fillna("").astype(str) != ""
+    possible = by_surveys.where(surveyed, table["max_probability"] >= POSSIBLE_FROM)
+    return table["present"].astype(bool) | possible.astype(bool)
 
 
 def records_of(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -103,7 +107,7 @@ def row_of(record: Mapping[str, Any], status: str, origin: int, date: str = "") 
     return {
         "name": record["species"],
         "statuses": [{"text": status, "origin": origin, "date": date}] if status else [],
-        "presence": "almost certain" if best >= CERTAIN_FROM else "in a set" if present else "possible",
+        "presence": _presence(record, best, present),
         "watch": ("here" if seen else "predicted") if present else "edge",
         "mean": text.probability(record["mean_probability"]),
         "highest": text.probability(best),
@@ -113,6 +117,13 @@ def row_of(record: Mapping[str, Any], status: str, origin: int, date: str = "") 
         "area_value": float(record["expected_area_km2"]),
         "range_value": float(share or 0.0),
     }
+
+
+def _presence(record: Mapping[str, Any], best: float, present: bool) -> str:
+    """By held-out surveys where the atlas has them, else by the probability; and whether in a set."""
+    certainty = record.get("certainty")
+    certain = best >= CERTAIN_FROM if certainty is None else certainty == CERTAIN
+    return "certain" if certain else "in a set" if present else "possible"
 
 
 def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

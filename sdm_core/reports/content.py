@@ -12,6 +12,7 @@ from typing import Any
 from sdm_core import config
 from sdm_core.applicability import METHOD
 from sdm_core.indicators import RegionSummary
+from sdm_core.indicators.texts import MODEL_ERRORS
 from sdm_core.reports import (
     again,
     area,
@@ -36,6 +37,8 @@ from sdm_core.reports.species import families, flag_sources, flagged, species_ro
 N_TABLE_SPECIES = 30
 #: Species not in any set are still listed in the annex from this mean probability on.
 LEAST_MEAN_PROBABILITY = 0.05
+#: Letters of what intervals mean.
+_MARKS = "abcdefghij"
 #: Indicators that stand in section 2, or in sections 8 and 9.
 _NOT_DIVERSITY = (
     "area_km2",
@@ -69,6 +72,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "cards": cover.cover_cards(summary, facts.trust),
         "sentences": cover.sentences(summary)
         + ([observed.sentence(facts.observed)] if facts.observed is not None else []),
+        "interval_sentence": cover.interval_sentence(summary),
         "provenance": (
             f"Made on {text.long_date(facts.created)} at {facts.created:%H:%M %Z} with Florascope "
             f"{config.CODE_VERSION} from the atlas “{atlas.title}”, version {summary.atlas_version}."
@@ -97,9 +101,13 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "rule": summary.rule,
         "diversity_intro": (
             f"Species sets follow the rule “{summary.rule}”: {summary.rule_text}. Numbers in brackets are an "
-            "interval or a range; what it means stands beside it."
+            "interval or a range; what the letter beside them means stands below the table."
         ),
         "diversity_rows": _diversity_rows(summary),
+        "interval_meanings": [
+            {"mark": mark, "text": meaning}
+            for mark, meaning in zip(_MARKS, _interval_meanings(summary), strict=False)
+        ],
         "diversity_notes": wording.DIVERSITY_NOTES,
         "rules_beside": rule_table(facts.atlas.store, facts.chosen, summary),
         "species_intro": _species_intro(summary),
@@ -109,6 +117,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "species_flagged": species_rows(with_flag.head(N_TABLE_SPECIES), endemic_origin, statuses),
         "species_flagged_caption": _flagged_caption(len(with_flag)),
         "species_all": all_rows,
+        "has_certainty": bool(table["certainty"].notna().any()),
         "families": families(all_rows),
         "species_note": wording.SPECIES_NOTE,
         "cells_heading": f"Cells (of {text.whole(summary.n_cells)})",
@@ -159,25 +168,37 @@ def _figure_numbers(drawn: Mapping[str, DrawnFigure | None]) -> dict[str, int]:
 
 
 def _diversity_rows(summary: RegionSummary) -> list[dict[str, str]]:
+    """Rows of section 4; what an interval means stands below the table, once for all that share it."""
+    meanings = _interval_meanings(summary)
     rows = []
     for name, indicator in summary.indicators.items():
         if name in _NOT_DIVERSITY:
             continue
-        words = indicator.text
-        meaning = words.definition
+        words, meaning = indicator.text, indicator.text.definition
         if indicator.interval_text:
-            meaning = f"{meaning} In brackets: {indicator.interval_text}."
+            meaning = f"{meaning} In brackets: {_MARKS[meanings.index(indicator.interval_text)]}."
         unit = f" ({words.unit})" if words.unit and words.unit not in words.label else ""
         rows.append({"label": words.label + unit, "value": indicator.shown_interval, "meaning": meaning})
     return rows
 
 
+def _interval_meanings(summary: RegionSummary) -> list[str]:
+    """What the intervals of section 4 mean, each once, in the order of the rows."""
+    shown = (indicator for name, indicator in summary.indicators.items() if name not in _NOT_DIVERSITY)
+    return list(dict.fromkeys(indicator.interval_text for indicator in shown if indicator.interval_text))
+
+
 def _species_intro(summary: RegionSummary) -> str:
+    table = summary.species_table
+    surveyed = bool(table["certainty"].notna().any())
+    interval = f", in brackets the {MODEL_ERRORS}" if table["area_share_low_percent"].notna().any() else ""
     return (
-        f"{summary.sentence('gamma')} “Mean p” is the area-weighted mean of the calibrated probability "
-        "over the region’s cells, “highest p” that of its best cell; the expected area is Σ cell area × p; "
-        "“cells” says in how many cells the species belongs to the set; “records nearby” counts records in "
-        "the coarse cells (about 1,800 km² each) that the region touches."
+        f"{summary.sentence('gamma')} “Mean p” is the area-weighted mean of the calibrated probability over "
+        f"the region’s cells, which is also the share of its area the species is expected in{interval}; "
+        "“highest p” is that of its best cell; the expected area is Σ cell area × p; “cells” says in how "
+        "many cells the species belongs to the set; “records nearby” counts records in the coarse cells "
+        "(about 1,800 km² each) that the region touches."
+        + (f" {text.sentence(summary.certainty_text)}" if surveyed else "")
     )
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from markupsafe import Markup
 
 from sdm_core.applicability import Trust
-from sdm_core.indicators import RegionSummary
+from sdm_core.indicators import Indicator, RegionSummary, format_number
 from sdm_core.reports import red_lists, text, wording
 from sdm_core.reports.facts import top_species
 
 
 def cover_cards(summary: RegionSummary, trust: Trust) -> list[dict[str, str]]:
     """The five numbers on the cover: label, value and a note each."""
-    alpha, lower, effective = summary["alpha_expected"], summary["gamma_lower"], summary["hill_1"]
+    lower, effective = summary["gamma_lower"], summary["hill_1"]
     return [
         {
             "label": "species expected in a cell (α)",
-            "value": text.count_like(alpha.value),
-            "note": f"{text.count_like(alpha.low)}–{text.count_like(alpha.high)} between cells",
+            "value": text.count_like(summary.value("alpha_expected")),
+            "note": _alpha_note(summary),
         },
         {
             "label": f"species in the region (γ), rule “{summary.rule}”",
@@ -29,11 +31,45 @@ def cover_cards(summary: RegionSummary, trust: Trust) -> list[dict[str, str]]:
         {
             "label": "Shannon index of the region (H′, nats)",
             "value": summary["shannon"].shown,
-            "note": f"as {text.count_like(effective.value)} equally widespread species",
+            "note": _joined(
+                _interval(summary["shannon"]),
+                f"as {text.count_like(effective.value)} equally widespread species",
+            ),
         },
         _group_card(summary),
         {"label": "trust grade (A–D)", "value": trust.grade, "note": trust.grade_text},
     ]
+
+
+def interval_sentence(summary: RegionSummary) -> str:
+    """What an interval on the first page means; "" where the atlas has no error model."""
+    for name in ("alpha_expected", "shannon", "weighted_endemism"):
+        if summary[name].interval_text:
+            return f"Intervals: {summary['alpha_expected'].interval_text or summary[name].interval_text}."
+    return ""
+
+
+def _alpha_note(summary: RegionSummary) -> str:
+    """Interval of the mean where errors are known, and the range between cells."""
+    between = summary["alpha_range"]
+    return _joined(
+        _interval(summary["alpha_expected"]),
+        f"{text.count_like(between.low)}–{text.count_like(between.high)} between cells"
+        if np.isfinite(between.low)
+        else "",
+    )
+
+
+def _interval(indicator: Indicator) -> str:
+    return _ends(indicator.low, indicator.high, lambda end: format_number(end, indicator.text.digits))
+
+
+def _ends(low: float, high: float, shown: Callable[[float], str]) -> str:
+    return f"{shown(low)}–{shown(high)} (90 %)" if np.isfinite(low) else ""
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _group_card(summary: RegionSummary) -> dict[str, str]:
@@ -44,15 +80,23 @@ def _group_card(summary: RegionSummary) -> dict[str, str]:
             return {
                 "label": f"of assessed species threatened, {listed.listed}",
                 "value": red_lists.share_text(numbers.threatened_share),
-                "note": f"{red_lists.share_text(numbers.low)}–{red_lists.share_text(numbers.high)}, as "
-                f"{text.percent(numbers.unassessed_percent / 100)} are not assessed",
+                "note": _joined(
+                    _ends(numbers.share_low, numbers.share_high, red_lists.share_text),
+                    f"{text.percent(numbers.unassessed_percent / 100)} are not assessed",
+                ),
             }
     endemic = summary.groups.get("endemic")
     if endemic is not None and endemic.unassessed_percent < 100.0:
         return {
             "label": f"endemic species, rule “{summary.rule}”",
             "value": text.whole(endemic.by_rule),
-            "note": f"{text.sensible(endemic.unassessed_percent, 2)} % of species not assessed",
+            "note": _joined(
+                f"at least {text.count_like(endemic.expected)} expected",
+                _ends(endemic.low, endemic.high, text.count_like),
+                f"{text.sensible(endemic.unassessed_percent, 2)} % of species not assessed"
+                if endemic.unassessed_percent
+                else "",
+            ),
         }
     return {
         "label": "of the atlas’ area is poorer in species",

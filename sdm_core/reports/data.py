@@ -50,7 +50,9 @@ def write_data(fresh: Path, wanted: Sequence[str], facts: ReportFacts) -> None:
     if "geojson" in wanted:
         files.write_area(fresh / "area.geojson", facts.region, {**_origin(facts), **_atlas_tags(summary)})
     if "methods" in wanted:
-        rows_of_odmap = odmap.odmap_rows(facts.atlas.card, summary, citation(facts))
+        rows_of_odmap = odmap.odmap_rows(
+            facts.atlas.card, summary, citation(facts), _extent(store), _extrapolation(facts)
+        )
         odmap.write_odmap(fresh / "odmap.csv", rows_of_odmap)
         shutil.copyfile(render.TEMPLATES_DIR / "reproduce.py", fresh / "reproduce.py")
     layers = _layers(store, rows) | {
@@ -82,6 +84,23 @@ def write_data(fresh: Path, wanted: Sequence[str], facts: ReportFacts) -> None:
                 **{name.upper(): words for name, words in _how_counted(facts).items()},
             },
         )
+
+
+def _extent(store: Any) -> str:
+    """Bounding box of the centres of the atlas' cells."""
+    (west, south), (east, north) = store.lonlat.min(axis=0), store.lonlat.max(axis=0)
+    return f"cells with centres from {west:.2f} to {east:.2f}° E and {south:.2f} to {north:.2f}° N"
+
+
+def _extrapolation(facts: ReportFacts) -> str:
+    """Share of the region inside the area of applicability."""
+    found = facts.trust.experience
+    if found is None:
+        return odmap.MISSING
+    return (
+        f"{found.inside_percent:.1f} % of the region inside the area of applicability (dissimilarity index, "
+        "Meyer & Pebesma 2021); MESS per predictor (Elith et al. 2010)"
+    )
 
 
 def _observed(facts: ReportFacts) -> dict[str, Any]:

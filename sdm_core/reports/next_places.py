@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from sdm_core.applicability import DEFINITION, Experience, NextPlaces
+from sdm_core.applicability.predictor_words import predictor_words
 from sdm_core.reports import text
 
-#: Predictors named in full; of more, only how many there are.
-_N_PREDICTORS = 40
+#: Predictors with the largest weights that are named.
+_N_NAMED = 3
 
 
 def experience_facts(experience: Experience | None) -> list[dict[str, str]]:
@@ -28,17 +29,18 @@ def experience_facts(experience: Experience | None) -> list[dict[str, str]]:
     ]
     if experience.predictor:
         where = (
-            "of the area, which lies inside everywhere"
-            if experience.inside_percent >= 100
-            else "of the area outside"
+            "the area, all of which lies inside" if experience.inside_percent >= 100 else "the area outside"
         )
         rows.append(
             _row(
-                "Most dissimilar predictor",
+                "What limits the model most",
                 experience.predictor_text,
-                f"lowest of all in MESS in {text.decimal(experience.predictor_percent, 0)} % {where}",
+                "of all predictors furthest from what the training sites cover (lowest in MESS) in "
+                f"{text.decimal(experience.predictor_percent, 0)} % of {where}",
             )
         )
+    if experience.held_out_text:
+        rows.append(_row("What held-out sites say", "", experience.held_out_text))
     if math.isfinite(experience.beyond_range_percent):
         rows.append(
             _row(
@@ -63,12 +65,15 @@ def _how(settings: dict[str, Any]) -> str:
     """How the area of applicability was drawn, in one sentence."""
     if not {"predictors", "threshold", "n_sites", "folds", "weighting"} <= set(settings):
         return "as the atlas gives it"
-    names = settings["predictors"]
-    listed = f": {', '.join(names)}" if len(names) <= _N_PREDICTORS else ""
+    names, weights = settings["predictors"], settings.get("weights") or []
+    heaviest = ""
+    if len(weights) == len(names) and len(set(weights)) > 1:
+        order = np.argsort(-np.asarray(weights, dtype=float), kind="stable")[:_N_NAMED]
+        heaviest = f", most of all {text.listed([predictor_words(names[place]) for place in order])}"
     return (
         f"dissimilarity index up to {settings['threshold']:.2f} (Meyer & Pebesma 2021), the largest of the "
         f"{text.whole(settings['n_sites'])} training sites to those of other folds ({settings['folds']}), "
-        f"outliers removed; {settings['weighting']} ({len(names)}{listed})"
+        f"outliers removed; {len(names)} predictors, {settings['weighting']}{heaviest}; section 16 lists them"
     )
 
 

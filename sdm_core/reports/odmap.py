@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sdm_core import config
+from sdm_core.applicability.predictor_words import predictor_words
 from sdm_core.indicators import NOTES, RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text
@@ -21,11 +22,16 @@ HEADER = ("section", "subsection", "element", "value")
 
 
 def odmap_rows(
-    card: Mapping[str, Any], summary: RegionSummary, credit: str
+    card: Mapping[str, Any],
+    summary: RegionSummary,
+    credit: str,
+    extent: str = MISSING,
+    extrapolation: str = MISSING,
 ) -> list[tuple[str, str, str, str]]:
     """Section, subsection, element and value of every line, in the order of the protocol.
 
-    `credit` is the citation of the report the table belongs to.
+    `credit` is the citation of the report the table belongs to, `extent` the bounding box of the atlas,
+    `extrapolation` how much of the region lies inside the area of applicability.
     """
     validation, calibration = card.get("validation"), card.get("calibration")
     overview = [
@@ -35,10 +41,14 @@ def odmap_rows(
         ("Model objective", "Target output", "probability that a species is recorded in a place"),
         ("Focal taxon", "Taxon", f"{summary.n_species_atlas} plant species"),
         ("Location", "Location", _said(card, "summary")),
+        ("Scale of analysis", "Spatial extent", extent),
         ("Scale of analysis", "Spatial resolution", f"H3 resolution {summary.resolution}"),
         ("Scale of analysis", "Grain of a record", _said(card, "grain")),
+        ("Biodiversity data", "Observation type", _said(card, "observation_type")),
         ("Biodiversity data", "Period of the records", cards.years(card)),
-        ("Predictors", "Predictors", ", ".join(map(str, card.get("covariate_names") or ())) or MISSING),
+        ("Predictors", "Predictors", _predictors(card)),
+        ("Hypotheses", "Hypotheses", _said(card, "hypotheses")),
+        ("Assumptions", "Assumptions", _said(card, "assumptions")),
         ("Algorithms", "Modelling technique", _said(card, "model", "architecture")),
         ("Software", "Software", f"Florascope {config.CODE_VERSION}"),
         ("Software", "Atlas", f"{summary.atlas}, version {summary.atlas_version}, {_said(card, 'date')}"),
@@ -49,10 +59,15 @@ def odmap_rows(
         ("Biodiversity data", "Sites", _said(card, "n_sites")),
         ("Biodiversity data", "Records", _said(card, "n_records")),
         ("Biodiversity data", "Cleaning", _steps(card.get("cleaning"))),
+        ("Biodiversity data", "Absence or background data", _said(card, "background", "absences")),
+        ("Biodiversity data", "Errors and biases", _said(card, "biases")),
+        ("Data partitioning", "Training data", _training(card)),
         ("Data partitioning", "Validation data", _blocks(card)),
         ("Predictor variables", "Sources", _sources(card.get("covariates"))),
     ]
     model = [
+        ("Variable pre-selection", "Variable pre-selection", _said(card, "variable_selection")),
+        ("Multicollinearity", "Multicollinearity", _said(card, "multicollinearity")),
         ("Model settings", "Features", _said(card, "features")),
         ("Model settings", "Members", _steps(card.get("members"))),
         ("Non-independence", "Spatial autocorrelation", _blocks(card)),
@@ -71,6 +86,8 @@ def odmap_rows(
         ("Prediction output", "Cells of the region", str(summary.n_cells)),
         ("Prediction output", "Which cells", summary.containment_text),
         ("Uncertainty quantification", "Intervals", NOTES[2]),
+        ("Uncertainty quantification", "Certain and possible species", summary.certainty_text or MISSING),
+        ("Uncertainty quantification", "Extrapolation", extrapolation),
         *(("Limits", "Limit", said) for said in cards.statements(card, "limits", "limitations")),
     ]
     parts = {
@@ -108,6 +125,11 @@ def _sources(entries: Any) -> str:
     return " | ".join(sources) or MISSING
 
 
+def _predictors(card: Mapping[str, Any]) -> str:
+    """Every predictor in words with its name."""
+    return "; ".join(predictor_words(str(name)) for name in card.get("covariate_names") or ()) or MISSING
+
+
 def _steps(entries: Any) -> str:
     """Steps or members of the card, each as its own words or its named values."""
     said = [
@@ -119,6 +141,13 @@ def _steps(entries: Any) -> str:
         for entry in cards.as_mappings(entries)
     ]
     return " | ".join(word for word in said if word) or MISSING
+
+
+def _training(card: Mapping[str, Any]) -> str:
+    sites = card.get("n_sites")
+    if not text.is_number(sites):
+        return MISSING
+    return f"all {sites} sites for the shipped model; the others of each fold for its validation"
 
 
 def _blocks(card: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sdm_core.indicators import GONE, POSSIBLE_FROM, THREAT_TEXTS, ListSummary, RegionSummary, ThreatNumbers
+from sdm_core.indicators import GONE, THREAT_TEXTS, ListSummary, RegionSummary, ThreatNumbers
+from sdm_core.indicators.texts import MODEL_ERRORS
 from sdm_core.reports import text
 from sdm_core.reports.concern_rows import Origins, list_origin, status_rows, table_of
 from sdm_core.statuses import ASSESSED, CATEGORY_NAMES, THREATENED
@@ -30,6 +31,11 @@ NOT_A_CATEGORY = (
 def share_text(share: float) -> str:
     """Share of threatened species in %, with one decimal everywhere it is shown."""
     return f"{text.decimal(100.0 * share, 1)}{text.UNIT_SPACE}%" if math.isfinite(share) else text.NOT_DEFINED
+
+
+def share_interval(low: float, high: float) -> str:
+    """Interval of a share from 0 to 1 in brackets; "" where there is none."""
+    return f" ({share_text(low)}–{share_text(high)})" if math.isfinite(low) else ""
 
 
 def red_lists(summary: RegionSummary) -> list[ListSummary]:
@@ -81,7 +87,7 @@ def _red_list(summary: RegionSummary, listed: ListSummary, origins: Origins) -> 
         "columns": columns,
         "rows": rows,
         "caption": f"Shares of the expected species by category, {listed.listed}",
-        "facts": _threat_facts(both),
+        "facts": _threat_facts(both, listed.certainty_text),
         "facts_caption": f"Threat to the expected species, {listed.listed}",
         "gone": _gone(summary, listed),
         "note": f"Shares: {THREAT_TEXTS['shares']}.{completed_note}",
@@ -122,15 +128,21 @@ def _gone(summary: RegionSummary, listed: ListSummary) -> str:
     )
 
 
-def _threat_facts(both: Sequence[ThreatNumbers]) -> list[dict[str, Any]]:
+def _threat_facts(both: Sequence[ThreatNumbers], certainty: str) -> list[dict[str, Any]]:
     def row(label: str, shown: Callable[[ThreatNumbers], str], note: str) -> dict[str, Any]:
         return {"label": label, "values": [shown(numbers) for numbers in both], "note": note}
 
     return [
         row(
             "Threatened share of the assessed",
-            lambda n: f"{share_text(n.threatened_share)} ({share_text(n.low)}–{share_text(n.high)})",
-            f"{THREAT_TEXTS['threatened_share']}; in brackets {THREAT_TEXTS['low_high']}",
+            lambda n: f"{share_text(n.threatened_share)}{share_interval(n.share_low, n.share_high)}",
+            THREAT_TEXTS["threatened_share"]
+            + (f"; in brackets the {MODEL_ERRORS}" if math.isfinite(both[0].share_low) else ""),
+        ),
+        row(
+            "The same with those not assessed",
+            lambda n: f"{share_text(n.low)} to {share_text(n.high)}",
+            THREAT_TEXTS["low_high"],
         ),
         row(
             "Threatened species in the region’s sets",
@@ -139,8 +151,8 @@ def _threat_facts(both: Sequence[ThreatNumbers]) -> list[dict[str, Any]]:
         ),
         row(
             "Most threatened status",
-            lambda n: f"{n.certain or 'none'} almost certain; {n.possible or 'none'} possible",
-            f"almost certain: {THREAT_TEXTS['certain']}; possible: from {POSSIBLE_FROM:g}",
+            lambda n: f"{n.certain or 'none'} certain; {n.possible or 'none'} possible",
+            f"worst category among certain and among possible species. {certainty}",
         ),
         row("STAR-like score", lambda n: text.sensible(n.star_like), THREAT_TEXTS["star_like"]),
     ]

@@ -63,6 +63,8 @@ def _row(record: dict[str, Any], endemic_origin: str, statuses: Sequence[dict[st
         "name": record["species"],
         "family": record["family"] or text.NOT_DEFINED,
         "mean": text.probability(record["mean_probability"]),
+        "mean_interval": _interval(record),
+        "certainty": _certainty(record),
         "highest": text.probability(record["max_probability"]),
         "area": text.sensible(record["expected_area_km2"]),
         "cells": text.whole(record["n_cells_present"]),
@@ -75,6 +77,19 @@ def _row(record: dict[str, Any], endemic_origin: str, statuses: Sequence[dict[st
         "flags": flags,
         "marks": " ".join(flag.get("mark") or MARKS[flag["kind"]] for flag in flags),
     }
+
+
+def _interval(record: dict[str, Any]) -> str:
+    """Interval of the share of the area in brackets; "" where it is not known."""
+    low, high = record.get("area_share_low_percent"), record.get("area_share_high_percent")
+    if low is None or high is None:
+        return ""
+    return f"({text.probability(low / 100)}–{text.probability(high / 100)})"
+
+
+def _certainty(record: dict[str, Any]) -> str:
+    """Certain or possible; a dash for neither, and where the atlas has no held-out surveys."""
+    return record.get("certainty") or text.NOT_DEFINED
 
 
 def species_flags(record: dict[str, Any], endemic_origin: str) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdm_core import config
+from sdm_core.applicability.predictor_words import predictor_words
 from sdm_core.indicators import NOTES, RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text
@@ -174,7 +175,7 @@ _GENERAL_LIMITS: tuple[tuple[str, str], ...] = (
         "No Red List category follows from this.",
         "Predicted area is neither an extent of occurrence nor an area of occupancy.",
     ),
-    ("Intervals are too narrow.", NOTES[2]),
+    ("Intervals hold what could be measured.", NOTES[2]),
 )
 
 
@@ -250,11 +251,19 @@ def covariates(card: Mapping[str, Any]) -> str:
     """Names of the covariates on the card, in one sentence; empty when it has none."""
     names = card.get("covariate_names")
     if names and not isinstance(names, str):
-        return f"{len(names)} layers: {', '.join(str(name) for name in names)}."
+        return f"{len(names)} layers: {'; '.join(predictor_words(str(name)) for name in names)}."
     found = [
         str(cards.first(item, "name", "title") or "") for item in cards.as_mappings(card.get("covariates"))
     ]
     return f"{'; '.join(name for name in found if name)}." if any(found) else ""
+
+
+def _covariates_in_short(card: Mapping[str, Any]) -> str:
+    """How many covariates there are, where they are listed one by one above."""
+    names = card.get("covariate_names")
+    if names and not isinstance(names, str):
+        return f"{len(names)} layers, listed above and in odmap.csv"
+    return covariates(card)
 
 
 def odmap(card: Mapping[str, Any], summary: RegionSummary) -> list[dict[str, str]]:
@@ -286,7 +295,7 @@ def odmap(card: Mapping[str, Any], summary: RegionSummary) -> list[dict[str, str
             "value": data,
             "note": f"{text.whole(sites)} training sites" if text.is_number(sites) else "",
         },
-        {"label": "Covariates", "value": covariates(card) or missing, "note": ""},
+        {"label": "Covariates", "value": _covariates_in_short(card) or missing, "note": ""},
         {"label": "Model", "value": str(model) if isinstance(model, str) else missing, "note": ""},
         {"label": "Assessment", "value": assessment, "note": ""},
         {

@@ -41,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default=None, help="name or folder of the atlas (default: as the report)")
     parser.add_argument("--status", action="append", default=[], help="status list the report was made with")
+    parser.add_argument("--synonyms", default=None, help="table of synonyms those lists were read with")
     parser.add_argument("--compare-with", default=None, help="outlines the region was compared with")
     parser.add_argument("--every", action="store_true", help="print a line for every number of every species")
     args = parser.parse_args()
@@ -51,7 +52,7 @@ def main() -> int:
         return _refuse("sdm_core is not found here; run this file from the folder of Florascope.")
     try:
         told = json.loads((FOLDER / "indicators.json").read_text(encoding="utf-8"))
-        found, without_lists = again(told, args.model, args.status, args.compare_with)
+        found, without_lists = again(told, args)
     except (FlorascopeError, OSError, ValueError) as error:
         return _refuse(str(error))
     except KeyError as error:
@@ -78,14 +79,12 @@ def without_frame(benchmarks: dict[str, Any]) -> dict[str, Any]:
     return benchmarks | {"standings": kept, "frame": None}
 
 
-def again(
-    told: dict[str, Any], model: str | None, status: list[str], compare_with: str | None
-) -> tuple[dict[str, Any], bool]:
+def again(told: dict[str, Any], args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """The numbers as the library gives them now; whether status lists of the report are missing."""
     from sdm_core import applicability, indicators, regions, registry
-    from sdm_core.statuses import match_statuses, read_statuses
+    from sdm_core.statuses import match_statuses, read_statuses, read_synonyms
 
-    atlas = registry.open_atlas(model or told["atlas"]["name"])
+    atlas = registry.open_atlas(args.model or told["atlas"]["name"])
     region = regions.read_region(FOLDER / "area.geojson")
     if told["atlas"]["h3_resolution"] != atlas.store.resolution:
         from sdm_core.on_demand.computing import finer_atlas
@@ -96,11 +95,13 @@ def again(
     store = atlas.store
     names = dict.fromkeys(entry["file"] for entry in told["status_lists"])
     beside = [str(FOLDER / name) for name in names if (FOLDER / name).is_file()]
-    lists = [match_statuses(read_statuses(Path(name)), store.species) for name in status or beside]
+    synonyms = None if args.synonyms is None else read_synonyms(Path(args.synonyms))
+    read = [read_statuses(Path(name), synonyms=synonyms) for name in args.status or beside]
+    lists = [match_statuses(file, store.species) for file in read]
     frame = told["benchmarks"]["frame"]
     outlines = None
-    if frame is not None and (compare_with or (FOLDER / frame["source"]).is_file()):
-        file = Path(compare_with or FOLDER / frame["source"])
+    if frame is not None and (args.compare_with or (FOLDER / frame["source"]).is_file()):
+        file = Path(args.compare_with or FOLDER / frame["source"])
         outlines = regions.read_outlines(file, name_column=frame["column"], crs=frame["crs"] or None)
     chosen = regions.select_cells(
         region, store.lonlat, store.resolution, store.cells, store.area_ha, told["containment"]["name"]
