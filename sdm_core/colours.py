@@ -20,13 +20,14 @@ RAMPS: Mapping[str, str] = {
     "simpson": "cividis",
     "records": "cividis",
     "information": "plasma",
-    "threatened_share": "inferno",
-    "invasive_share": "inferno",
+    "threatened_share": "plasma",
+    "unassessed_share": "plasma",
+    "invasive_share": "plasma",
     "endemic": "viridis",
     "protected": "viridis",
     "invasive": "viridis",
-    "spread": "magma",
-    "mess": "PuOr",
+    "spread": "magma_lifted",
+    "mess": "RdYlBu",
 }
 #: Layers drawn from 0 to a round end, at this quantile: what lies far beyond takes the colour of the end.
 _FROM_ZERO: Mapping[str, float] = {
@@ -48,7 +49,9 @@ _SHARE_SUFFIX = "_share"
 _AROUND_ZERO: Mapping[str, float] = {"mess": 0.98}
 #: Ending of the name of a layer that says how wide the interval of another one is.
 WIDTH_SUFFIX = "_width"
-_WIDTH_RAMP, _WIDTH_QUANTILE = "magma", 0.98
+_WIDTH_RAMP, _WIDTH_QUANTILE = "magma_lifted", 0.98
+#: Ramps that start at this share of the one they are named after, so that they are not black on a dark page.
+_LIFTED, _LIFTED_FROM = "_lifted", 0.15
 #: Ramp of a quantity that has none of its own.
 OTHER_RAMP = "cividis"
 #: Ramps a reader may ask for instead.
@@ -120,7 +123,9 @@ def ramp_colours(ramp: str, n_colours: int = 256) -> NDArray[np.uint8]:
     """RGB colours of a ramp from low to high, uint8 (n_colours, 3)."""
     from matplotlib import colormaps
 
-    colours = (colormaps[ramp](np.linspace(0, 1, n_colours))[:, :3] * 255).round().astype(np.uint8)
+    start = _LIFTED_FROM if ramp.endswith(_LIFTED) else 0.0
+    shares = np.linspace(start, 1, n_colours)
+    colours = (colormaps[ramp.removesuffix(_LIFTED)](shares)[:, :3] * 255).round().astype(np.uint8)
     colours.setflags(write=False)
     return colours
 

@@ -28,7 +28,7 @@ def below_map(
     text, buttons = st.columns([3, 2.1], vertical_alignment="center")
     drawn = layers.drawn(atlas, layer, species_id, cells, state.view().window)
     text.html(
-        f'<p class="fs-note" data-testid="layer-sentence">{sentence(atlas, layer, species_id, cells)}</p>'
+        f'<p class="fs-note" data-testid="layer-sentence">{sentence(atlas, drawn, species_id, cells)}</p>'
     )
     species = str(atlas.store.species["species"].iloc[species_id])
     with buttons, st.container(horizontal=True, horizontal_alignment="right"):
@@ -65,8 +65,9 @@ def below_map(
         _table(drawn, cells)
 
 
-def sentence(atlas: Atlas, layer: str, species_id: int, cells: MapCells) -> str:
+def sentence(atlas: Atlas, drawn: Drawn, species_id: int, cells: MapCells) -> str:
     """HTML of what a layer is and its main limit; of a width, what the interval means."""
+    layer, categories = drawn.layer, drawn.categories
     base = layer_base(layer)
     key = f"about_{layer}"
     if layer.endswith("_width"):
@@ -78,21 +79,29 @@ def sentence(atlas: Atlas, layer: str, species_id: int, cells: MapCells) -> str:
         grain=html.escape(frame.grain(atlas)),
         source=html.escape(frame.data_name(atlas)),
         limit=_limit_of_experience(atlas),
+        threshold=_threshold_of_experience(atlas),
         layer=layer_name(layer),
         meaning=_meaning_of_interval(atlas, base),
         **_of_lists(atlas, layer),
     )
     if cells.resolution < atlas.store.resolution:
-        said += " " + say("coarse_note", area=numbers.number(cells.mean_area_km2))
+        note = "coarse_note" if categories is None else "coarse_note_most"
+        said += " " + say(note, area=numbers.number(cells.mean_area_km2))
     return said
 
 
-def _limit_of_experience(atlas: Atlas) -> str:
-    """The dissimilarity index above which a cell lies outside the area of applicability, in words."""
+def _threshold_of_experience(atlas: Atlas) -> str:
+    """The dissimilarity index above which a cell lies outside the area of applicability; empty if unknown."""
     known = atlas.store.cell_layers
     if known is None or "applicability" not in known.notes:
         return ""
-    return say("about_dissimilarity_limit", threshold=f"{known.notes['applicability']['threshold']:.2f}")
+    return f"{known.notes['applicability']['threshold']:.2f}"
+
+
+def _limit_of_experience(atlas: Atlas) -> str:
+    """The same limit in words."""
+    threshold = _threshold_of_experience(atlas)
+    return say("about_dissimilarity_limit", threshold=threshold) if threshold else ""
 
 
 def _meaning_of_interval(atlas: Atlas, layer: str) -> str:

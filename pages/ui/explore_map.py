@@ -142,7 +142,7 @@ def interval_lines(drawn: Drawn, scale: Scale, coarse: bool) -> list[str]:
         if not np.isfinite(high):
             lines.append("")
             continue
-        ends = {name: numbers.layer_value(scale.layer, end) for name, end in (("low", low), ("high", high))}
+        ends = dict(zip(("low", "high"), numbers.layer_ends(scale.layer, low, high), strict=True))
         if base is None:
             lines.append(say(key, **ends))
         else:
@@ -202,7 +202,7 @@ def cell_value(cell_name: str, drawn: Drawn, scale: Scale, cells: MapCells, coar
     row = cells.names.index(cell_name)
     text = say(
         "cell_value",
-        value=maps.value_text(scale, float(drawn.values[row])),
+        value=html.escape(maps.value_text(scale, float(drawn.values[row]))),
         unit=html.escape(layer_unit(drawn.layer)),
     )
     if drawn.intervals is not None:

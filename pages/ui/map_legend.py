@@ -32,7 +32,7 @@ def legend(
     swatches = []
     if masked:
         swatches.append(f'<span class="fs-swatch fs-{masked}"></span>' + say("legend_outside"))
-    if scale.cutoff > scale.low:
+    if scale.cutoff > max(scale.low, 0.0):
         swatches.append(
             f'<span class="fs-swatch" style="background:{palette.css(ink.zero)}"></span>'
             + layer_value(scale.layer, 0.0)

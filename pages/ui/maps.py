@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -74,9 +73,9 @@ def hexagon_rows(
         scale.layer, values, scale.low, scale.high, scale.cutoff, ink, outside, scale.categories
     )
     doubtful = np.zeros(len(values), dtype=bool) if outside is None else outside
-    below = [""] * len(values) if lines is None else [f"<br>{html.escape(line)}" for line in lines]
+    below = [""] * len(values) if lines is None else lines
     texts = [json.dumps(value_text(scale, value), ensure_ascii=False) for value in values.tolist()]
-    warning = f"<br><b>{html.escape(say('tooltip_outside'))}</b>"
+    warning = say("tooltip_outside")
     rows = (
         f'{{"h":"{cell}","c":[{red},{green},{blue}],"v":{text},'
         f'"i":{json.dumps(line, ensure_ascii=False)},"o":"{warning if doubt else ""}",{label}}}'
@@ -94,10 +93,8 @@ def hexagon_rows(
 
 
 def value_text(scale: Scale, value: float) -> str:
-    """A value of a map as its tooltip writes it, or what it stands for, fit for HTML."""
-    if scale.categories is None:
-        return layer_value(scale.layer, value)
-    return html.escape(scale.categories.text(value))
+    """A value of a map as its tooltip writes it, or what it stands for."""
+    return layer_value(scale.layer, value) if scale.categories is None else scale.categories.text(value)
 
 
 def published(
@@ -262,10 +259,13 @@ def _countries(ink: palette.Inks) -> pdk.Layer:
 
 
 def tooltip(layer: str, mean_of: str = "") -> str:
-    """HTML of the tooltip: the value with its unit, what it is a mean of, the best species of the hexagon."""
-    lines = "".join(f"<br>{{p{rank}}} <i>{{s{rank}}}</i>" for rank in range(N_TOOLTIP_SPECIES))
-    wider = f"<br><span style='opacity:0.75'>{mean_of}</span>" if mean_of else ""
-    return f"<b>{{v}}</b> {layer_unit(layer)}{{i}}{wider}{{o}}{lines}"
+    """HTML of the tooltip: value with unit, interval, what it is a mean of, warning, best species.
+
+    What is filled in is shown as it is, never as HTML; lines without content take no room.
+    """
+    lines = "".join(f"<div>{{p{rank}}} <i>{{s{rank}}}</i></div>" for rank in range(N_TOOLTIP_SPECIES))
+    wider = f"<div style='opacity:0.75'>{mean_of}</div>" if mean_of else ""
+    return f"<b>{{v}}</b> {layer_unit(layer)}<div>{{i}}</div>{wider}<div><b>{{o}}</b></div>{lines}"
 
 
 TOOLTIP_STYLE = {

@@ -155,7 +155,8 @@ EXPLORE: dict[str, str] = {
     ),
     "about_applicability": (
         "Inside, a place is as like the training sites as they are to each other, so the scores of the model "
-        "hold (area of applicability, Meyer & Pebesma 2021); outside, nobody knows how wrong it is; {limit}."
+        "hold (area of applicability, Meyer & Pebesma 2021); outside, where the dissimilarity index is above "
+        "{threshold}, nobody knows how wrong it is."
     ),
     "about_mess": (
         "Lowest similarity of any predictor to the training sites (MESS, Elith et al. 2010): below 0 one of "
@@ -183,6 +184,10 @@ EXPLORE: dict[str, str] = {
     "coarse_note": (
         "The map shows every cell; the pointer, the table and its file give area-weighted means of "
         "hexagons of {area} km²."
+    ),
+    "coarse_note_most": (
+        "The map shows every cell; the pointer, the table and its file give what holds for most of a hexagon "
+        "of {area} km²."
     ),
 }
 

@@ -37,6 +37,13 @@ def interval(value: float | None, low: float | None, high: float | None, digits:
     return f"{number(value, digits)} ({number(low, digits)}–{number(high, digits)})"
 
 
+def range_text(low: float | None, high: float | None, digits: int = 0) -> str:
+    """`35–51`; empty without bounds."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{number(low, digits)}–{number(high, digits)}"
+
+
 def area(km2: float | None) -> str:
     """An area in km², with decimals only where it is small."""
     if km2 is None:
@@ -70,6 +77,17 @@ def layer_value(layer: str, value: float) -> str:
     if quantity in ("effort", "information", "mess"):
         return number(value, 0 if abs(value) >= _WHOLE_FROM or value == int(value) else 1)
     return amount(value)
+
+
+def layer_ends(layer: str, low: float, high: float) -> tuple[str, str]:
+    """Ends of an interval of a map layer with the decimals of the high one; the unit stands behind that."""
+    upper = layer_value(layer, high)
+    unit = upper[len(upper.rstrip("%" + THIN_SPACE)) :]
+    factor, digits = 100 if unit else 1, len(upper.removesuffix(unit).partition(".")[2])
+    lower = number(factor * low, digits)
+    if not lower.strip("0."):
+        lower = "0"
+    return lower, upper
 
 
 def amount(value: float) -> str:
