@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_K = 20
 _DEFAULT_SCORE = "f1"
-_DEFAULT_CRITERION = "tss"
+_DEFAULT_CRITERION = "prevalence"
 
 
 def offered(atlas: Atlas) -> list[str]:

@@ -49,7 +49,7 @@ def add_arguments(subparsers: Any) -> None:
         "--criterion",
         default=None,
         help="what the thresholds of species_threshold are chosen by: tss, f1, prevalence, minimum_presence "
-        "or p10",
+        "or p10 (default: prevalence)",
     )
     parser.add_argument(
         "--containment",

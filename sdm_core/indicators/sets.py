@@ -30,7 +30,8 @@ _DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {
     "top_k": {"k": None},
     "average_k": {"k": None},
     "max_exp": {"score": "f1"},
-    "species_threshold": {"criterion": "tss"},
+    # as many species as were recorded; the highest TSS makes lists of rare species several times too long
+    "species_threshold": {"criterion": "prevalence"},
     "conformal": {},
 }
 RULES: tuple[str, ...] = tuple(_DEFAULT_OPTIONS)
@@ -112,7 +113,7 @@ def rule_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
     t = complete.get("t")
     if t is not None and np.ndim(t) == 0 and not 0 < t <= 1:
         raise RuleError(f"The threshold is {t:g}, expected a probability above 0 and at most 1, such as 0.5.")
-    if complete.get("criterion", "tss") not in CRITERIA:
+    if "criterion" in complete and complete["criterion"] not in CRITERIA:
         raise RuleError(f'The criterion is "{complete["criterion"]}", expected one of {", ".join(CRITERIA)}.')
     if "k" in complete:
         k = complete["k"]

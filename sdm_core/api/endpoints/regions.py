@@ -43,7 +43,8 @@ class Options(BaseModel):
     criterion: str | None = Field(
         None,
         max_length=20,
-        description="What species_threshold chooses by: tss, f1, prevalence, minimum_presence or p10.",
+        description="What species_threshold chooses by: tss, f1, prevalence (the default), minimum_presence "
+        "or p10.",
     )
     resolution: int | None = Field(
         None,
