@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
 from sdm_core import assemblages, config, indicators
 from sdm_core.__main__ import main
+from sdm_core.api import ApiSettings, create_api
 from sdm_core.assemblages import ConformalCalibration
 from sdm_core.errors import CorruptStoreError, RuleError
 from sdm_core.evaluation.card import add_coverage
@@ -24,6 +26,7 @@ from sdm_core.pipeline.held_out import held_out_surveys
 from sdm_core.prediction import PredictionStore, decode, verify_manifest
 from sdm_core.prediction.files import HELD_OUT_FILE
 from sdm_core.prediction.held_out import HeldOutSurveys, read_held_out
+from sdm_core.regions import region_from_geojson, select_cells
 from sdm_core.registry import Atlas
 
 SPECIES = ("Abies alba", "Buxus sempervirens", "Cornus mas")
@@ -311,6 +314,57 @@ def test_the_count_of_one_cell_has_the_conformal_width(surveyed_atlas: Atlas, si
     assert "conformal" in one.interval_text
     several = indicators.summarise_region(surveyed_atlas.store, [150, 151])["alpha_cell_interval"]
     assert "conformal" not in several.interval_text
+
+
+SQUARE = {
+    "type": "Polygon",
+    "coordinates": [[[0.4, 42.45], [1.2, 42.45], [1.2, 42.75], [0.4, 42.75], [0.4, 42.45]]],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "options"),
+    [("conformal", {}), ("species_threshold", {}), ("species_threshold", {"criterion": "p10"})],
+)
+def test_the_interface_reads_a_region_by_these_rules(surveyed_atlas: Atlas, monkeypatch, rule, options):
+    monkeypatch.setattr(config, "ATLAS_DIRS", (surveyed_atlas.folder.parent,))
+    client = TestClient(create_api(ApiSettings(rate=0)))
+    address = f"/v1/atlases/{surveyed_atlas.name}/regions"
+    answer = client.post(address, params={"rule": rule, "species": "all", **options}, json=SQUARE).json()
+    region = region_from_geojson(SQUARE)
+    store = surveyed_atlas.store
+    rows = select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha).rows
+    summary = indicators.summarise_region(store, rows, rule=rule, **options)
+    assert answer["indicators"]["gamma"]["value"] == summary.value("gamma")
+    assert answer["rule"]["text"] == summary.rule_text
+    assert answer["certainty"] == summary.certainty_text
+    assert [entry["certainty"] for entry in answer["species"]] == summary.species_table["certainty"].tolist()
+
+
+def test_the_interface_refuses_them_in_one_sentence_where_the_atlas_has_no_surveys(
+    simulated_atlas: Atlas, monkeypatch
+):
+    monkeypatch.setattr(config, "ATLAS_DIRS", (simulated_atlas.folder.parent,))
+    client = TestClient(create_api(ApiSettings(rate=0)))
+    answer = client.post(f"/v1/atlases/{simulated_atlas.name}/regions?rule=conformal", json=SQUARE)
+    assert answer.status_code == 422
+    assert "needs surveys that the model has not seen" in answer.json()["error"]
+
+
+def test_the_report_command_takes_them_too(
+    surveyed_atlas_folder: Path, simulated_atlas_folder: Path, tmp_path, capsys
+):
+    (tmp_path / "square.geojson").write_text(json.dumps(SQUARE))
+    command = ["report", "--region", str(tmp_path / "square.geojson"), "--formats", "json,csv"]
+    command += ["--rule", "species_threshold", "--criterion", "f1", "--out", str(tmp_path / "report")]
+    assert main([*command, "--model", str(surveyed_atlas_folder)]) == 0
+    written = json.loads((tmp_path / "report" / "indicators.json").read_text(encoding="utf-8"))
+    assert written["rule"]["options"] == {"criterion": "f1"}
+    assert "the highest F1 score" in written["rule"]["text"]
+    table = pd.read_csv(tmp_path / "report" / "species.csv", keep_default_na=False)
+    assert {"certain", "possible"} <= set(table["certainty"])
+    assert main([*command, "--model", str(simulated_atlas_folder)]) == 2
+    assert 'The rule "species_threshold" needs surveys' in capsys.readouterr().err
 
 
 # The card ---------------------------------------------------------------------------------------------------
