@@ -79,6 +79,10 @@ class TrainingError(FlorascopeError):
     """Training cannot start or go on with this data."""
 
 
+class ApplicabilityError(FlorascopeError):
+    """The area of applicability of a model cannot be worked out or read."""
+
+
 class RuleError(FlorascopeError):
     """An assemblage rule or a diversity index was asked for something it does not define."""
 

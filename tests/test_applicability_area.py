@@ -170,7 +170,7 @@ def test_spread_worked_by_hand():
     found = applicability.ensemble_spread([np.array([[0.2, 0.5]]), np.array([[0.4, 0.5]])])
     np.testing.assert_allclose(found, [0.125])
     assert np.isnan(applicability.ensemble_spread([np.zeros((1, 2)), np.zeros((1, 2))]))[0]
-    with pytest.raises(ValueError, match="at least two members"):
+    with pytest.raises(ApplicabilityError, match="has 1 members; its spread needs two"):
         applicability.ensemble_spread([np.zeros((1, 2))])
 
 

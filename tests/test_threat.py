@@ -124,8 +124,8 @@ def test_order_of_species_does_not_matter(p, names, order):
     [
         ([0.1, 0.2], ["VU"], r"1 categories for probabilities of shape \(2,\); expected one category per"),
         ([0.1], ["vulnerable"], r'category "vulnerable" is not one of NE, NA, DD'),
-        ([-0.1], ["VU"], r"A probability is negative or not a number"),
-        ([np.nan], ["VU"], r"A probability is negative or not a number"),
+        ([-0.1], ["VU"], r"is negative or not a number"),
+        ([np.nan], ["VU"], r"is negative or not a number"),
     ],
 )
 def test_bad_input_of_threat_functions_gets_one_sentence(p, names, message):

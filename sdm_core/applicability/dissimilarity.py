@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sdm_core.applicability.sites import checked_places, checked_sites
+
 #: Distances held at once, as float64.
 _DISTANCES_AT_ONCE = 8_000_000
 
@@ -23,9 +25,11 @@ def nearest_distances(
 
     groups, training_groups: with both, only sites of another group than the place's own count (folds of a
     cross-validation); infinite where there are none. A place with NaN has NaN.
+
+    Raises `ApplicabilityError` for no training site, sites with missing values, or other variables.
     """
-    places = np.asarray(values, dtype=np.float64)
-    sites = np.asarray(training, dtype=np.float64)
+    sites = checked_sites(training, "training")
+    places = checked_places(values, "values", sites.shape[1])
     # |a - b|² = |a|² - 2 (a·b - |b|²/2): the nearest site has the largest a·b - |b|²/2, one product for all.
     lifted = np.column_stack([sites, -0.5 * (sites**2).sum(axis=1)]).T
     own = None if groups is None else np.asarray(groups)
@@ -47,8 +51,11 @@ def nearest_distances(
 
 
 def mean_distance(training: ArrayLike) -> float:
-    """Mean Euclidean distance between two different training sites (n_sites, n_variables)."""
-    sites = np.asarray(training, dtype=np.float64)
+    """Mean Euclidean distance between two different training sites (n_sites, n_variables).
+
+    Raises `ApplicabilityError` for fewer than two sites, or sites with missing values.
+    """
+    sites = checked_sites(training, "training", least=2)
     squares = (sites**2).sum(axis=1)
     total = 0.0
     step = max(1, _DISTANCES_AT_ONCE // max(1, len(sites)))
@@ -65,9 +72,9 @@ def training_dissimilarity(training: ArrayLike, folds: ArrayLike | None = None) 
     """Dissimilarity index of each training site to those of other folds, float64 (n_sites,).
 
     DI = distance to the nearest site of another fold / mean distance between training sites. Without folds,
-    the nearest other site counts. NaN for sites of no fold (negative numbers).
+    the nearest other site counts. NaN for sites of no fold (negative numbers). Raises as `mean_distance`.
     """
-    sites = np.asarray(training, dtype=np.float64)
+    sites = checked_sites(training, "training", least=2)
     groups = np.arange(len(sites)) if folds is None else np.asarray(folds)
     distances = nearest_distances(sites, sites, groups, groups)
     return np.where(groups < 0, np.nan, distances) / mean_distance(sites)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sdm_core.applicability.sites import checked_places, checked_sites
+
 
 def mess_by_variable(values: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """Similarity of each variable at places (n, n_variables) to its reference (n_sites, n_variables).
@@ -18,9 +20,10 @@ def mess_by_variable(values: ArrayLike, reference: ArrayLike) -> NDArray[np.floa
     it, at most 100; beyond the reference's range, minus 100 times the distance to its end over its width; 0
     at its upper end. NaN stays NaN. A variable that does not vary in the reference gives 100 at that value
     and minus infinity elsewhere. Shifting or scaling a variable, at places and sites alike, changes nothing.
+    Raises `ApplicabilityError` for no site, sites with missing values, or other variables.
     """
-    places = np.asarray(values, dtype=np.float64)
-    sites = np.sort(np.asarray(reference, dtype=np.float64), axis=0)
+    sites = np.sort(checked_sites(reference, "reference"), axis=0)
+    places = checked_places(values, "values", sites.shape[1])
     similarity = np.empty_like(places)
     for column in range(places.shape[1]):
         similarity[:, column] = _similarity(places[:, column], sites[:, column])

@@ -18,7 +18,7 @@ from sdm_core.applicability.dissimilarity import (
 )
 from sdm_core.applicability.levels import from_levels, to_levels
 from sdm_core.applicability.mess import mess
-from sdm_core.errors import FlorascopeError
+from sdm_core.errors import ApplicabilityError
 from sdm_core.prediction import checksums
 from sdm_core.writing import write_whole
 
@@ -30,10 +30,6 @@ MAX_SITES = 20_000
 _FORMAT, _HALF_PRECISION = 2, 1
 #: How weights that are all the same are called.
 EQUAL = "all predictors weigh the same"
-
-
-class ApplicabilityError(FlorascopeError):
-    """The area of applicability of a model cannot be worked out or read."""
 
 
 @dataclass(frozen=True)

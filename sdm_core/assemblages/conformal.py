@@ -152,8 +152,16 @@ def rarity_groups(presence: ArrayLike, minimum_presences: int = MINIMUM_PRESENCE
     Returns:
         (n_species): for species with too few presences the whole part of the binary logarithm of their
         number (0 for none), −1 for the others.
+
+    Raises:
+        RuleError: another shape, or a presence other than 0 and 1.
     """
-    n_present = np.count_nonzero(np.asarray(presence), axis=0)
+    observed = np.asarray(presence)
+    if observed.ndim != 2 or not np.all((observed == 0) | (observed == 1)):
+        raise RuleError(
+            f"presence has shape {observed.shape}, or a value other than 0 and 1; expected surveys × species."
+        )
+    n_present = np.count_nonzero(observed, axis=0)
     doublings = np.log2(np.maximum(n_present, 1)).astype(np.int64)
     return np.where(n_present < minimum_presences, doublings, -1)
 

@@ -23,9 +23,12 @@ def poisson_binomial(probability: ArrayLike) -> NDArray[np.float64]:
     Raises:
         RuleError: values outside 0…1, or NaN.
     """
-    array = np.asarray(probability, dtype=np.float64)
+    array = np.asarray(probability)
     if array.ndim == 0:
         raise RuleError(f"probability is a single number ({array}), expected an array with species last.")
+    if array.dtype.kind not in "biuf":
+        raise RuleError(f"probability has type {array.dtype}, expected numbers from 0 to 1.")
+    array = array.astype(np.float64)
     if array.size and not (array.min() >= 0 and array.max() <= 1):
         raise RuleError("probability holds NaN or a value outside 0 to 1, expected probabilities.")
     n_species = array.shape[-1]

@@ -274,8 +274,8 @@ def observed_sample(counts: ArrayLike, n_plots: int | None = None) -> ObservedSa
         raise RuleError(
             f"counts has type {array.dtype} and shape {array.shape}, expected one whole number per species."
         )
-    if array.dtype.kind == "f" and not np.all(array == np.rint(array)):
-        odd = array[~(array == np.rint(array))][0]
+    if array.dtype.kind == "f" and not np.all((array == np.rint(array)) & np.isfinite(array)):
+        odd = array[~((array == np.rint(array)) & np.isfinite(array))][0]
         raise RuleError(f"counts holds the value {odd:g}, expected whole numbers of records or plots.")
     if array.size and array.min() < 0:
         raise RuleError(f"counts holds the value {array.min():g}, expected counts of zero or more.")
@@ -332,7 +332,9 @@ def rarefaction_curve(
         largest = 2 * n if order in (0, 1, 2) else n
         shown = np.append(np.linspace(1, largest, max(n_points, 2)), n)
     else:
-        shown = np.asarray(sizes, dtype=np.float64)
+        shown = np.atleast_1d(np.asarray(sizes, dtype=np.float64))
+        if not np.isfinite(shown).all():
+            raise RuleError("sizes holds NaN or an infinite value, expected numbers of records or plots.")
     size = np.unique(np.rint(shown).astype(np.int64))
     diversity = np.array([sample.diversity(order, int(m)) for m in size])
     spread = np.full(len(size), np.nan)

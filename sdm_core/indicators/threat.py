@@ -25,6 +25,8 @@ POSSIBLE_FROM = 0.05
 STAR_WEIGHTS: Mapping[str, int] = MappingProxyType({"NT": 100, "VU": 200, "EN": 300, "CR": 400})
 #: Species that are gone: neither threatened nor part of what a share of threatened species is a share of.
 GONE: tuple[str, ...] = ("RE", "EW", "EX")
+#: What adding up many cells may leave above a share of 1.
+_ROUNDING = 1e-6
 
 
 def category_mask(categories: ArrayLike, wanted: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -47,7 +49,7 @@ def _weights(
     if unknown:
         raise RuleError(f'The category "{unknown[0]}" is not one of {", ".join(CATEGORIES)}.')
     if not np.all(p >= 0):  # NaN is not
-        raise RuleError("A probability is negative or not a number; expected 0 to 1, or a sum of such.")
+        raise RuleError("A probability or share is negative or not a number; expected 0 to 1, or a sum of such.")
     return p, names
 
 
@@ -119,7 +121,10 @@ def most_threatened(present: ArrayLike, categories: ArrayLike) -> NDArray[np.obj
     Raises:
         RuleError: as `status_shares`.
     """
-    members, names = np.asarray(present, dtype=bool), np.asarray(categories, dtype=object)
+    given, names = np.asarray(present), np.asarray(categories, dtype=object)
+    if given.dtype != bool and not np.all((given == 0) | (given == 1)):
+        raise RuleError("A presence is neither 0 nor 1; turn probabilities into a set by a rule first.")
+    members = given.astype(bool)
     _weights(members, names)
     rank = np.zeros(len(names), dtype=np.int64)
     for place, name in enumerate(ASSESSED, start=1):
@@ -137,10 +142,16 @@ def star_like(range_share: ArrayLike, categories: ArrayLike) -> float:
     Args:
         range_share: (n_species,) share of each species' range, 0 to 1; NaN where it has none counts as 0.
         categories: (n_species,).
+
+    Raises:
+        RuleError: a share below 0 or above 1, and as `status_shares`.
     """
-    names = np.asarray(categories, dtype=object)
+    share = np.nan_to_num(np.asarray(range_share, dtype=np.float64))
+    share, names = _weights(share, categories)
+    if share.max(initial=0.0) > 1 + _ROUNDING:
+        raise RuleError(f"A share of a range is {share.max():g}, expected 0 to 1.")
     weight = np.array([STAR_WEIGHTS.get(str(name), 0) for name in names], dtype=np.float64)
-    return float(np.nan_to_num(np.asarray(range_share, dtype=np.float64)) @ weight)
+    return float(share @ weight)
 
 
 def _ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
