@@ -99,6 +99,17 @@ def test_correlations_are_recovered_from_presences():
     assert (found.n_sites, found.n_blocks) == (len(p), 300)
 
 
+def test_every_held_out_block_weighs_alike_however_many_sites_it_has():
+    p, seen, lonlat, _ = simulated(n_squares=200)
+    block = np.arange(200).repeat(16)
+    chance = np.random.default_rng(1).random(p.shape) < p
+    few = (np.arange(len(p)) % 16 < 4) & (block < 100)  # four sites each, whose errors hang together
+    many = block >= 100  # sixteen sites each, pure chance
+    mixed = np.where(many[:, None], chance, seen)[few | many]
+    found = intervals.fit_error_model(p[few | many], mixed, lonlat[few | many], 2.0)
+    assert found.same_species[-1] == pytest.approx(MODEL.same_species[-1] / 2, abs=0.04)
+
+
 def test_errors_that_are_pure_chance_have_no_correlation():
     p, _, lonlat, _ = simulated(n_squares=200)
     seen = np.random.default_rng(1).random(p.shape) < p

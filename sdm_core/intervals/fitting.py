@@ -7,7 +7,8 @@ The covariance of two presences that are cut from hidden normals of correlation 
 
 a product in each term, so that its sum over all pairs of sites in a square follows from the sums of the
 sites. Equating it to the sum of products of the residuals (presence − p) of the same pairs gives ρ, a method
-of moments. No pair is a site with itself, so the chance of single records takes no part.
+of moments. No pair is a site with itself, so the chance of single records takes no part. Every held-out block
+weighs alike, however many sites it has: a region of interest is as often where few surveys are.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def fit_error_model(
         raise ErrorModelError(f"The side of a held-out block is {block_deg}; expected degrees above 0.")
     squares, scales = _usable_scales(points, block_deg)
     p = np.clip(p, _LEAST, 1.0 - _LEAST)
-    found = PairSums.of(seen - p, squares)
-    terms = [PairSums.of(values, squares) for values in series_terms(ndtri(p))]
+    sites_of_block = np.bincount(squares[-1])[squares[-1]][:, None]
+    found = PairSums.of((seen - p) / sites_of_block, squares)
+    terms = [PairSums.of(values / sites_of_block, squares) for values in series_terms(ndtri(p))]
     same = [_root(found.same[i], [term.same[i] for term in terms]) for i in range(len(scales))]
     other = [_root(found.other[i], [term.other[i] for term in terms]) for i in range(len(scales))]
     here = _root(found.other_here, [term.other_here for term in terms])
