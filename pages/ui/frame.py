@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import palette, resources, state
+from pages.ui import numbers, palette, resources, state
 from pages.ui.messages import say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError
@@ -96,6 +97,18 @@ def card_row(cards: Sequence[tuple[str, str, str, str]], testid: str) -> str:
         for label, value, under, tip in cards
     )
     return f'<div class="fs-cards" data-testid="{testid}">{body}</div>'
+
+
+def range_line(low: float = math.nan, high: float = math.nan, digits: int = 0, text: str = "") -> str:
+    """HTML of the small line under a card's number: its interval, or other words; blank without either."""
+    ends = numbers.range_text(low, high, digits)
+    said = text or (say("range_90", ends=ends) if ends else "")
+    return f'<div class="fs-range">{said or "&nbsp;"}</div>'
+
+
+def tip(definition: str, interval: str) -> str:
+    """What a number is, and what its interval means."""
+    return f"{definition} {say('range_meaning', meaning=interval)}" if interval else definition
 
 
 def data_name(atlas: Atlas) -> str:

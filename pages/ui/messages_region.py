@@ -92,18 +92,26 @@ REGION: dict[str, str] = {
     "only_protected": "Protected",
     "only_invasive": "Invasive",
     "only_observed": "Recorded",
-    "only_status": "On your lists",
+    "only_certain": "Certain",
+    "only_status": "Listed",
     "rows_shown": "{n} of {total} species. Select a row to see its map.",
     "column_mean": "Area-weighted mean probability over the cells of the region.",
     "column_max": "Highest probability in any cell of the region.",
     "column_area": "Σ cell area × probability.",
+    "column_share": (
+        "Expected area as a share of the area of the cells; in brackets its 90 % interval from errors of the "
+        "model on blocks it had not seen."
+    ),
     "column_present": "In the species list of at least one cell, by the rule chosen above.",
     "column_records": "Observed records in the coarse cells (about 1 800 km²) the region touches.",
     "column_flags": (
         "Endemic to the area of the source; listed in the Habitats Directive; invasive of Union concern."
     ),
     "card_expected": "Species expected, at least",
-    "card_expected_under": "90 % interval, species taken as independent",
+    "card_expected_under": "in the area · α {alpha} per cell",
+    "card_ranges": "expected {ranges}",
+    "range_90": "90 %: {ends}",
+    "range_meaning": "In small print: {meaning}.",
     "card_gamma": "Species of the region (γ)",
     "card_gamma_under": "α {alpha} per cell · β {beta} (γ/α)",
     "card_shannon": "Shannon index (H′)",
@@ -244,7 +252,9 @@ REGION: dict[str, str] = {
     "ranges_none": "Your records hold no species inside this outline.",
     "ranges_compute": "Work them out for {n} species",
     "ranges_computing": "Measuring the ranges …",
-    "ranges_summary": "{n} species; {few} of them were found in fewer than three places, so that there is no polygon.",
+    "ranges_summary": (
+        "{n} species; {few} of them were found in fewer than three places, so that there is no polygon."
+    ),
     "ranges_csv": "Table (CSV)",
     "ranges_species": "Species",
     "ranges_records": "Records",
@@ -257,12 +267,25 @@ REGION: dict[str, str] = {
     "details_alpha": "Within cells (α)",
     "details_gamma": "The whole region (γ, β)",
     "details_diversity": "Diversity of the region",
+    "details_concern": "Threat, invasion, endemism",
+    "details_value": "Value",
+    "details_interval": "Interval",
+    "details_unit": "Unit",
+    "details_what": "What it says",
+    "details_threatened": "Threatened share, {name}",
+    "details_worst": "Most threatened status, {name}",
+    "details_worst_text": (
+        "Worst category among certain species; as interval, from those to the possible species."
+    ),
+    "details_by_rule": "{label}, by the rule",
+    "details_ends": "What the intervals are",
     "details_foot": "Numbers are about the {n} {containment}. Rule: {rule}.",
     # status lists
     "concern_title": "Threatened, protected, invasive, endemic",
     "card_threatened": "Threatened, of the assessed",
     "card_threatened_none": "No Red List added. Most may not be passed on, so add yours below.",
     "card_threatened_under": "{unassessed} % not assessed · {name}",
+    "card_threatened_ends": "{ends} % if none or all of the others were",
     "card_protected": "Protected",
     "card_protected_under": "in the Habitats Directive",
     "card_alien": "Invasive",

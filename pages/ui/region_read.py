@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,40 +136,46 @@ def read(atlas: Atlas, region: Region, rule: str, options: dict[str, Any]) -> Re
 def cards(atlas: Atlas, reading: Reading) -> None:
     """The answer first: five numbers."""
     from sdm_core import applicability
+    from sdm_core.indicators.texts import COUNT_ERRORS
 
     summary, trust = reading.summary, reading.trust
     groups = summary.groups
     lower, gamma, shannon = summary["gamma_lower"], summary["gamma"], summary["shannon"]
+    alpha = summary["alpha_expected"]
     percentile = summary.percentiles.get("shannon")
     shown = [
         (
             say("card_expected"),
-            f"{numbers.number(lower.value, 0 if lower.value >= 100 else 1)} "
-            f"<small>({numbers.number(lower.low)}–{numbers.number(lower.high)})</small>",
-            say("card_expected_under"),
-            f"{lower.text.definition} {lower.interval_text}",
+            numbers.number(lower.value, 0 if lower.value >= 100 else 1)
+            + frame.range_line(lower.low, lower.high, 0 if lower.low >= 10 else 1),
+            say("card_expected_under", alpha=alpha.shown_interval),
+            frame.tip(lower.text.definition, lower.interval_text),
         ),
         (
             say("card_gamma"),
-            gamma.shown,
+            gamma.shown + frame.range_line(),
             say("card_gamma_under", alpha=summary["alpha"].shown, beta=summary["beta_whittaker"].shown),
             f"{gamma.text.definition} {summary.rule_text}.",
         ),
         (
             say("card_shannon"),
-            shannon.shown,
+            shannon.shown + frame.range_line(shannon.low, shannon.high, 2),
             say("card_shannon_under", percent=numbers.number(percentile)) if percentile is not None else "",
-            shannon.text.definition,
+            frame.tip(shannon.text.definition, shannon.interval_text),
         ),
         (
             say("card_flags"),
-            f"{_count(groups, 'endemic')} <small>·</small> {_count(groups, 'protected')}",
+            f"{_count(groups, 'endemic')} <small>·</small> {_count(groups, 'protected')}"
+            + frame.range_line(text=_expected_ranges(groups)),
             _flags_under(groups),
-            f"{groups['endemic'].text.definition} {groups['protected'].text.definition}",
+            frame.tip(
+                f"{groups['endemic'].text.definition} {groups['protected'].text.definition}",
+                COUNT_ERRORS if math.isfinite(groups["endemic"].low) else "",
+            ),
         ),
         (
             say("card_trust"),
-            trust.grade,
+            trust.grade + frame.range_line(text=html.escape(trust.grade_text)),
             html.escape(trust.reason),
             f"{trust.grade_text.capitalize()}. {applicability.METHOD}",
         ),
@@ -180,6 +187,12 @@ def _count(groups: dict[str, Any], name: str) -> str:
     """Species of a group in the list of the region; a dash where the atlas does not know."""
     group = groups.get(name)
     return "–" if group is None or group.by_rule is None else numbers.number(group.by_rule)
+
+
+def _expected_ranges(groups: dict[str, Any]) -> str:
+    """Intervals of the numbers of endemic and protected species expected, side by side."""
+    ends = [numbers.range_text(groups[name].low, groups[name].high) for name in ("endemic", "protected")]
+    return say("card_ranges", ranges=" · ".join(end or "–" for end in ends)) if any(ends) else ""
 
 
 def _flags_under(groups: dict[str, Any]) -> str:

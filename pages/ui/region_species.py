@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
 
-_FLAGS = ("present", "endemic", "protected", "invasive", "status", "observed")
+_FLAGS = ("present", "certain", "endemic", "protected", "invasive", "status", "observed")
 
 
 @st.fragment
@@ -27,12 +27,14 @@ def map_and_table(
 
     With records of the user, the table says what was observed, and the map shows where.
     """
-    left, right = st.columns([1, 1.15], gap="small")
+    with st.container(key="region_body"):
+        left, right = st.columns([1, 1.15], gap="small")
     table = shown_species(reading.summary.species_table)
+    graded = bool(table["certainty"].ne("").any())  # not where no surveys say what is certain
     if observed is not None:
         table = region_records.with_observed(table, observed)
     with right:
-        search, only = st.columns([1, 2.05], vertical_alignment="center")
+        search, only = st.columns([1, 2.6], vertical_alignment="center")
         text = search.text_input(
             say("search_table"),
             key="species_search",
@@ -43,7 +45,7 @@ def map_and_table(
         )
         flags = only.pills(
             say("only"),
-            _FLAGS,
+            [flag for flag in _FLAGS if flag != "certain" or graded],
             selection_mode="multi",
             format_func=lambda flag: say(f"only_{flag}"),
             key="species_flags",
@@ -53,13 +55,16 @@ def map_and_table(
         if observed is not None:
             found = region_records.narrowed(found)
         selection = st.dataframe(
-            found.drop(columns=["species_id", "common_genus", "on_list"]),
+            found.drop(columns=["species_id", "common_genus", "on_list", *([] if graded else ["certainty"])]),
             hide_index=True,
             height=region_map.MAP_HEIGHT - 20,
             key="species_rows",
             on_select="rerun",
             selection_mode="single-row",
-            column_config={**_columns(), **(region_records.columns() if observed is not None else {})},
+            column_config={
+                **_columns(reading.summary.certainty_text),
+                **(region_records.columns() if observed is not None else {}),
+            },
         )
         st.caption(say("rows_shown", n=numbers.number(len(found)), total=numbers.number(len(table))))
     rows = selection.selection.rows if selection else []
@@ -96,7 +101,9 @@ def shown_species(table: pd.DataFrame) -> pd.DataFrame:
             "family": table["family"],
             "mean_probability": table["mean_probability"],
             "expected_area_km2": table["expected_area_km2"],
+            "share": _shares(table),
             "present": table["present"],
+            "certainty": table["certainty"].fillna(""),
             "records_nearby": table["records_nearby"],
             "flags": flags,
             "max_probability": table["max_probability"],
@@ -104,6 +111,17 @@ def shown_species(table: pd.DataFrame) -> pd.DataFrame:
             "on_list": table["statuses"] != "",
         }
     )
+
+
+def _shares(table: pd.DataFrame) -> list[str]:
+    """Share of the area with its interval, as in `62 % (40–81)`."""
+    share, low, high = (table[f"area_share{end}_percent"].to_numpy(float) for end in ("", "_low", "_high"))
+    return [
+        f"{numbers.percent(value / 100)} ({numbers.range_text(*ends, 0 if value >= 1 else 1)})"
+        if ends[0] == ends[0]
+        else numbers.percent(value / 100)
+        for value, ends in zip(share, zip(low, high, strict=True), strict=True)
+    ]
 
 
 def _joined(*texts: str) -> str:
@@ -120,6 +138,8 @@ def filtered(table: pd.DataFrame, text: str, flags: tuple[str, ...]) -> pd.DataF
     for flag in flags:
         if flag == "present":
             keep &= table["present"].astype(bool)
+        elif flag == "certain":
+            keep &= table["certainty"].eq("certain")
         elif flag == "status":
             keep &= table["on_list"].eq(True)
         elif flag == "observed":
@@ -132,7 +152,8 @@ def filtered(table: pd.DataFrame, text: str, flags: tuple[str, ...]) -> pd.DataF
     return table[keep].reset_index(drop=True)
 
 
-def _columns() -> dict[str, Any]:
+def _columns(certainty: str) -> dict[str, Any]:
+    """How the columns are shown; `certainty` is what certain and possible mean."""
     config_of = st.column_config
     return {
         "species": config_of.TextColumn("Species", width=175, pinned=True),
@@ -141,6 +162,8 @@ def _columns() -> dict[str, Any]:
             "Mean", format="percent", min_value=0, max_value=1, width=80, help=say("column_mean")
         ),
         "expected_area_km2": config_of.NumberColumn("km²", format="%.0f", width=60, help=say("column_area")),
+        "share": config_of.TextColumn("Share of area", width=115, help=say("column_share")),
+        "certainty": config_of.TextColumn("Certainty", width=75, help=certainty),
         "present": config_of.CheckboxColumn("In list", width=52, help=say("column_present")),
         "records_nearby": config_of.NumberColumn(
             "Records", format="%d", width=66, help=say("column_records")

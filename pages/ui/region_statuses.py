@@ -19,7 +19,7 @@ from sdm_core.errors import FlorascopeError
 if TYPE_CHECKING:
     from pages.ui.hexagons import MapCells
     from pages.ui.region_read import Reading
-    from sdm_core.indicators import ListSummary, RegionSummary
+    from sdm_core.indicators import ListSummary, RegionSummary, SpeciesGroup
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
     from sdm_core.statuses import MatchedStatuses, StatusFile
@@ -143,46 +143,64 @@ def layer_values(atlas: Atlas, reading: Reading, cells: MapCells, layer: str) ->
 def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:
     """Label, value, what stands under it and what it means."""
     from sdm_core.indicators import THREAT_TEXTS
+    from sdm_core.indicators.texts import COUNT_ERRORS
 
     red = next((listed for listed in summary.status_lists if listed.official), None)
-    value, under = "–", say("card_threatened_none")
+    value, under, interval, ends = "–", say("card_threatened_none"), "", ""
     if red is not None and red.official is not None:
         official = red.official
         value = f"{_percent(official.threatened_share)}"
-        if math.isfinite(official.threatened_share):
-            value += f" <small>({_percent(official.low)}–{_percent(official.high)})</small>"
+        interval = numbers.range_text(100 * official.share_low, 100 * official.share_high, 1)
+        ends = numbers.range_text(100 * official.low, 100 * official.high, 1)
         under = say(
             "card_threatened_under",
             unassessed=numbers.number(official.unassessed_percent),
             name=html.escape(red.listed),
         )
-    threat_tip = f"{THREAT_TEXTS['threatened_share']}. In brackets: {THREAT_TEXTS['low_high']}."
+        under += f"<br>{say('card_threatened_ends', ends=ends)}" if ends else ""
+    threat_tip = frame.tip(f"{THREAT_TEXTS['threatened_share']}.", THREAT_TEXTS["share_low_high"])
     protected, invasive = summary.groups["protected"], summary.groups["invasive"]
     relative, share = summary["relative_endemism"], summary["invasive_share"]
     endemism = f"{summary['weighted_endemism'].text.definition} {relative.text.definition}"
     return [
-        (say("card_threatened"), value, under, threat_tip),
+        (
+            say("card_threatened"),
+            value + frame.range_line(text=say("range_90", ends=interval) if interval else ""),
+            under,
+            threat_tip,
+        ),
         (
             say("card_protected"),
-            _count(protected.by_rule),
+            _count(protected.by_rule) + _expected(protected),
             _under(summary, protected.by_rule, say("card_protected_under"), "protected"),
-            protected.text.definition,
+            frame.tip(protected.text.definition, COUNT_ERRORS if math.isfinite(protected.low) else ""),
         ),
         (
             say("card_alien"),
-            _count(invasive.by_rule),
+            _count(invasive.by_rule) + _expected(invasive),
             _under(
-                summary, invasive.by_rule, say("card_alien_under", share=share.shown), "invasive", "alien"
+                summary,
+                invasive.by_rule,
+                say("card_alien_under", share=share.shown_interval),
+                "invasive",
+                "alien",
             ),
-            f"{invasive.text.definition} {share.text.definition}",
+            frame.tip(f"{invasive.text.definition} {share.text.definition}", share.interval_text),
         ),
         (
             say("card_endemism"),
-            f"{relative.shown}\u00a0×" if math.isfinite(relative.value) else "–",
+            (f"{relative.shown}\u00a0×" if math.isfinite(relative.value) else "–")
+            + frame.range_line(relative.low, relative.high, 2),
             say("card_endemism_under", n=summary["range_over_5_percent"].shown),
-            endemism,
+            frame.tip(endemism, relative.interval_text),
         ),
     ]
+
+
+def _expected(group: SpeciesGroup) -> str:
+    """The small line of a count: how many are expected, as an interval."""
+    ends = numbers.range_text(group.low, group.high)
+    return frame.range_line(text=say("card_ranges", ranges=ends) if ends else "")
 
 
 def _count(by_rule: int | None) -> str:

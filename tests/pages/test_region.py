@@ -42,8 +42,11 @@ def engine_summary(atlas, geometry: dict = MIDDLE, rule: str = "sse", containmen
 
 
 def number(app, name: str) -> str:
-    """A number of the details table as the page prints it."""
-    return re.search(f'data-testid="number-{name}">([^<]*)<', shown_html(app)).group(1)
+    """A number of the details table as the page prints it, with its interval."""
+    page = shown_html(app)
+    value = re.search(f'data-testid="number-{name}">([^<]*)<', page).group(1)
+    ends = re.search(f'data-testid="range-{name}">([^<]*)<', page).group(1).strip()
+    return f"{value} ({ends})" if ends else value
 
 
 def test_the_empty_state_offers_an_example_that_works(open_page):
@@ -267,3 +270,14 @@ def test_the_example_without_known_places_is_the_middle_of_the_atlas(simulated_a
     west, south, east, north = region_choose.example(simulated_atlas).bounds
     assert WEST < west < east < EAST + 0.1
     assert SOUTH < south < north < NORTH
+
+
+def test_an_interval_stands_beside_its_number_with_what_it_means():
+    shares = pd.DataFrame(
+        {
+            "area_share_percent": [62.0, 0.4],
+            "area_share_low_percent": [40.2, float("nan")],
+            "area_share_high_percent": [81.0, float("nan")],
+        }
+    )
+    assert region_species._shares(shares) == ["62\u202f% (40–81)", "0.4\u202f%"]

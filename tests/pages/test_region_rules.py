@@ -102,3 +102,19 @@ def test_a_link_to_such_a_rule_is_answered_in_one_sentence_where_the_atlas_has_n
 
 def test_scores_of_the_page_are_those_of_the_engine():
     assert tuple(SCORES) == ENGINE_SCORES
+
+
+def test_the_species_table_says_what_surveys_make_certain(open_page, surveyed_atlas, surveyed_only):
+    app = open_page("region", region=link_to(MIDDLE))
+    expected = engine_summary(surveyed_atlas).species_table["certainty"].fillna("")
+    assert app.dataframe[0].value["certainty"].tolist() == expected.tolist()
+    assert {"certain", "possible"} <= set(expected)
+    assert "Certain" in app.button_group(key="species_flags").options
+    app.button_group(key="species_flags").set_value(["certain"]).run()
+    assert set(app.dataframe[0].value["certainty"]) == {"certain"}
+
+
+def test_without_surveys_nothing_is_called_certain(open_page):
+    app = open_page("region", region=link_to(MIDDLE))
+    assert "certainty" not in app.dataframe[0].value
+    assert "Certain" not in app.button_group(key="species_flags").options

@@ -67,8 +67,9 @@ def test_the_page_prints_the_numbers_of_the_engine_for_each_list(with_list, simu
         assert re.sub(r"\s+", " ", listed.sentence) in said
         assert f"{listed.origin}." in said
     red = summary.status_lists[0].official
-    share, low, high = (f"{100 * part:.1f} %" for part in (red.threatened_share, red.low, red.high))
-    assert f"{share} ({low}–{high})" in said
+    assert f" {100 * red.threatened_share:.1f} %" in said
+    assert f"{100 * red.low:.1f}–{100 * red.high:.1f} % if none or all of the others were" in said
+    assert f'data-testid="number-threatened_share-0">{100 * red.threatened_share:.1f}<' in shown_html(app)
     relative = summary["relative_endemism"].shown
     assert f"{relative} ×" in said
 
