@@ -298,6 +298,20 @@ def test_a_geopackage_that_cannot_be_understood_gets_one_sentence(tmp_path):
     (tmp_path / "own.gpkg").unlink()
     with pytest.raises(MissingCRSError, match="does not say which coordinate system its points are in"):
         read_records([("own.gpkg", geopackage({"a": shape.set_crs(None, allow_override=True)}, tmp_path))])
+    (tmp_path / "own.gpkg").unlink()
+    with pytest.raises(OccurrenceError, match=r"no column for the species .* \(found: longitude, latitude\)"):
+        read_records([("own.gpkg", geopackage({"a": shape[["geometry"]]}, tmp_path))])
+
+
+def test_empty_fields_at_the_end_of_rows_are_let_be():
+    records = read("species,longitude,latitude\nAbies alba,1,42.5,,\nPinus nigra,1,42.6,,\n")
+    assert records.table["species"].tolist() == ["Abies alba", "Pinus nigra"]
+
+
+def test_plots_without_a_find_are_told():
+    records = read("plot,longitude,latitude,Abies alba,Poa annua\np1,1,42.5,0,0\np2,1,42.6,5.5,20\n")
+    (told,) = records.account["note"][records.account["rule"] == "plots without finds"]
+    assert told == "1 of 2 plots have no find left and are left out."
 
 
 def test_a_darwin_core_archive_of_events_keeps_its_covers():
@@ -352,7 +366,16 @@ def test_windows_text_is_read_with_a_note_and_gzip_as_it_is():
         ("a,b\n1,2\n", r"has no column for the species \(scientificName\) nor for the longitude"),
         (
             "species,longitude,latitude\nAbies alba,nan,\n",
-            "No record of records.csv is left after the rule",
+            r"No record of records.csv is left after the rule 'no coordinates', which took out the last 1 "
+            r"\(“Longitude or latitude is missing or not a number”\); check the columns",
+        ),
+        (
+            "species,longitude,latitude\nAbies alba,500000,4700000\n",
+            "if numbers such as 500000, 4.7e.06 are metres, name their coordinate system",
+        ),
+        (
+            "species,longitude,latitude\nAbies alba,1,42.5,what,is,this\n",
+            "has 6 fields in its first row and 3 in its header",
         ),
         (PLOTS.replace(",60", ",-3"), "has the cover '-3' .*0 to 100 percent"),
         (

@@ -55,7 +55,8 @@ def remarks(
         )
     n_undated = int(inside["year"].isna().sum())
     if n_undated:
-        said.append(f"{_shown(n_undated)} of {_counted(len(inside), 'record')} inside state no year.")
+        states = "states" if len(inside) == 1 else "state"
+        said.append(f"{_shown(n_undated)} of {_counted(len(inside), 'record')} inside {states} no year.")
     if basis == "records":
         said.append(
             "The records are not plots with whole lists: their numbers follow where people went and what "

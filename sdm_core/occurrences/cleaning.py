@@ -75,10 +75,13 @@ def clean_coordinates(cleaner: Cleaner, crs: str = "EPSG:4326", bounds: Bounds |
         "The record only makes sense with longitude and latitude exchanged; it is removed, not guessed.",
     )
     x, y = cleaner.table["longitude"], cleaner.table["latitude"]
+    far = ~((x.abs() <= 180) & (y.abs() <= 90))
+    example = f"{x[far].iloc[0]:g}, {y[far].iloc[0]:g}" if far.any() else ""
     cleaner.remove(
-        ~((x.abs() <= 180) & (y.abs() <= 90)),
+        far,
         "coordinates out of range",
         "Longitude must be within ±180 and latitude within ±90 degrees.",
+        f"if numbers such as {example} are metres, name their coordinate system, as in EPSG:25832",
     )
     x, y = cleaner.table["longitude"], cleaner.table["latitude"]
     cleaner.remove(

@@ -102,7 +102,7 @@ def _table(path: Path, layer: str, spatial: bool, crs: str | None) -> pd.DataFra
 
     meta, _, binary, fields = pyogrio.raw.read(path, layer=layer, read_geometry=spatial, force_2d=True)
     columns = {str(name): _text(values) for name, values in zip(meta["fields"], fields, strict=True)}
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns, index=pd.RangeIndex(len(binary)) if spatial else None)
     if not spatial:
         return table
     declared = crs or meta.get("crs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -61,15 +61,24 @@ _SITE_FIELDS = {
 _NUMBERS = ("uncertainty_m", "area_m2", "elevation_m")
 
 
-def read_plots_long(
-    path: Path,
-    *,
-    sites: Path | None = None,
-    cover_scale: CoverScale | None = None,
-    names: NameRule = "species",
-    crs: str = "EPSG:4326",
-    complete: bool = True,
-) -> Surveys:
+class PlotReading(TypedDict, total=False):
+    """How the finds of plots are read, for both forms of tables.
+
+    cover_scale: "percent" (0-100); "braun-blanquet", the symbols of `BRAUN_BLANQUET`; "presence" when the
+    column only says that a species is there. Found from the values when not given; small whole numbers, which
+    may be either, have to be named. names: "species" (default) brings names to species level and leaves out
+    what does not reach it, counted; "as written" keeps them. crs: coordinate system of the coordinates
+    (default: degrees). complete: whether the lists are complete (default), so that a missing species is an
+    absence.
+    """
+
+    cover_scale: CoverScale | None
+    names: NameRule
+    crs: str
+    complete: bool
+
+
+def read_plots_long(path: Path, *, sites: Path | None = None, **reading: Unpack[PlotReading]) -> Surveys:
     """Surveys from a table with one row per plot and species (and layer), cover kept.
 
     A species in several layers counts once; its covers are joined as 1 - Π(1 - cover). Plots without a find
@@ -78,47 +87,26 @@ def read_plots_long(
     Args:
         path: the finds: plot, species, and cover where known; coordinates too, unless `sites` has them.
         sites: a table with one row per plot: plot, longitude, latitude, year, date, …
-        cover_scale: "percent" (0-100); "braun-blanquet", the symbols of `BRAUN_BLANQUET`; "presence" when the
-            column only says that a species is there. Found from the values when not given; small whole
-            numbers, which may be either, have to be named.
-        names: "species" brings names to species level and leaves out what does not reach it, counted;
-            "as written" keeps them.
-        crs: coordinate system of the coordinates.
-        complete: whether the lists are complete, so that a missing species is an absence.
+        **reading: see `PlotReading`.
 
     Raises:
         OccurrenceError: when a column is missing, a cover is not on the scale, or nothing is left.
     """
-    return plots_of_long_table(
-        read_table(Path(path)),
-        Path(path).name,
-        sites=_site_table(sites),
-        cover_scale=cover_scale,
-        names=names,
-        crs=crs,
-        complete=complete,
-    )
+    return plots_of_long_table(*_table_of(path), sites=_site_table(sites), **reading)
 
 
 def plots_of_long_table(
-    raw: pd.DataFrame,
-    name: str,
-    *,
-    sites: SiteTable | None = None,
-    cover_scale: CoverScale | None = None,
-    names: NameRule = "species",
-    crs: str = "EPSG:4326",
-    complete: bool = True,
+    raw: pd.DataFrame, name: str, *, sites: SiteTable | None = None, **reading: Unpack[PlotReading]
 ) -> Surveys:
     """As `read_plots_long`, from a table of text that is already read; `name` is what messages call it."""
     site = raw[require_column(raw, SITE_COLUMNS, "the plot", name)].str.strip()
     written_name = raw[require_column(raw, SPECIES_COLUMNS, "the species name", name)]
     cover_column = find_column(raw.columns, COVER_COLUMNS)
     table = pd.DataFrame({"site": site, "name": written_name})
-    if cover_column is not None and cover_scale != "presence":
+    if cover_column is not None and reading.get("cover_scale") != "presence":
         cover = raw[cover_column].str.strip()
         table["written"] = cover.where(~cover.isin(_NOT_STATED), "")
-    return _surveys(table, raw, name, sites, cover_scale, names, crs, complete)
+    return _surveys(table, raw, name, sites, **reading)
 
 
 def read_plots_wide(
@@ -126,37 +114,25 @@ def read_plots_wide(
     *,
     sites: Path | None = None,
     species_columns: Sequence[str] | None = None,
-    cover_scale: CoverScale | None = None,
-    names: NameRule = "species",
-    crs: str = "EPSG:4326",
-    complete: bool = True,
+    **reading: Unpack[PlotReading],
 ) -> Surveys:
     """Surveys from a table with one row per plot and one column per species.
 
-    Empty, 0, `.`, `-`, NA and FALSE mean absent; anything else is a presence with that cover.
+    Empty, 0, `.`, `-`, NA and FALSE mean absent; anything else is a presence with that cover. Plots without
+    a find are left out, with a note.
 
     Args:
         path: plot, longitude, latitude (unless `sites` has them), then species.
         sites: as `read_plots_long`.
         species_columns: which columns are species; all whose name is a species name when not given
-            (`Abies alba`, `Abies_alba`, `Abies.alba`).
-        cover_scale: as `read_plots_long`.
-        names: as `read_plots_long`; columns of one species are joined.
-        crs: as `read_plots_long`.
-        complete: as `read_plots_long`.
+            (`Abies alba`, `Abies_alba`, `Abies.alba`). Columns of one species are joined.
+        **reading: see `PlotReading`.
 
     Raises:
         OccurrenceError: as `read_plots_long`, and when no column is a species.
     """
     return plots_of_wide_table(
-        read_table(Path(path)),
-        Path(path).name,
-        sites=_site_table(sites),
-        species_columns=species_columns,
-        cover_scale=cover_scale,
-        names=names,
-        crs=crs,
-        complete=complete,
+        *_table_of(path), sites=_site_table(sites), species_columns=species_columns, **reading
     )
 
 
@@ -166,10 +142,7 @@ def plots_of_wide_table(
     *,
     sites: SiteTable | None = None,
     species_columns: Sequence[str] | None = None,
-    cover_scale: CoverScale | None = None,
-    names: NameRule = "species",
-    crs: str = "EPSG:4326",
-    complete: bool = True,
+    **reading: Unpack[PlotReading],
 ) -> Surveys:
     """As `read_plots_wide`, from a table of text that is already read; `name` is what messages call it."""
     site_column = require_column(raw, SITE_COLUMNS, "the plot", name)
@@ -198,18 +171,21 @@ def plots_of_wide_table(
             "name": np.array([_spaced(title) for title in chosen], dtype=object)[column],
         }
     )
-    if cover_scale != "presence":
+    if reading.get("cover_scale") != "presence":
         written = values.to_numpy()[row, column]
         if not np.isin(written, ["1", "1.0", "x", "X", "TRUE", "True", "true"]).all():
             table["written"] = written
-    return _surveys(
-        table, raw.iloc[row].reset_index(drop=True), name, sites, cover_scale, names, crs, complete
-    )
+    n_bare = len(raw) - len(np.unique(row))
+    return _surveys(table, raw.iloc[row].reset_index(drop=True), name, sites, n_bare, **reading)
+
+
+def _table_of(path: Path) -> SiteTable:
+    """The table in a file, and the name messages call it."""
+    return read_table(Path(path)), Path(path).name
 
 
 def _site_table(path: Path | None) -> SiteTable | None:
-    """The table of plots in a file, with the name messages call it."""
-    return None if path is None else (read_table(Path(path)), Path(path).name)
+    return None if path is None else _table_of(path)
 
 
 def _spaced(name: str) -> str:
@@ -222,12 +198,17 @@ def _surveys(
     raw: pd.DataFrame,
     title: str,
     sites: SiteTable | None,
-    cover_scale: CoverScale | None,
-    names: NameRule,
-    crs: str,
-    complete: bool,
+    n_bare: int = 0,
+    *,
+    cover_scale: CoverScale | None = None,
+    names: NameRule = "species",
+    crs: str = "EPSG:4326",
+    complete: bool = True,
 ) -> Surveys:
-    """Surveys from finds and what is known of their plots; `raw` has the rows of `table`."""
+    """Surveys from finds and what is known of their plots; `raw` has the rows of `table`.
+
+    n_bare: plots of the file without any find, which the table does not hold.
+    """
     if names not in ("species", "as written"):
         raise OccurrenceError(f"The rule for names is '{names}'; use 'species' or 'as written'.")
     unknown = np.zeros(len(table), dtype=bool)
@@ -257,10 +238,11 @@ def _surveys(
         cleaner.remove(cleaner.table["species"] == "", "no name", "The find has no name.")
     _clean_cover(cleaner, cover_scale)
     clean_years(cleaner, None)
-    n_lost = n_plots - cleaner.table["site"].nunique()
+    n_lost = n_bare + n_plots - cleaner.table["site"].nunique()
     if n_lost:
         cleaner.note(
-            "plots without finds", f"{n_lost} of {n_plots} plots have no find left and are left out."
+            "plots without finds",
+            f"{n_lost} of {n_bare + n_plots} plots have no find left and are left out.",
         )
     return surveys_of_records(cleaner, list(_SITE_FIELDS), complete=complete)
 

@@ -6,6 +6,7 @@ import csv
 import difflib
 import gzip
 import io
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -124,22 +125,39 @@ def read_table(path: Path, encoding: str = "utf-8", separator: str | None = None
     # GBIF writes tab-separated tables without quoting, so a lone quote is text there.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            quoting=quoting,
-            index_col=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # its rows are checked below
+            table = pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                quoting=quoting,
+                index_col=False,
+            )
     except (pd.errors.ParserError, ValueError) as error:
         reason = str(error).strip().replace("\n", " ")
         raise OccurrenceError(
             f"{Path(path).name} cannot be read as a table ({reason}); check that every row has as many "
             "fields as the header."
         ) from error
+    _refuse_long_row(text, separator, quoting, len(table.columns), Path(path).name)
     table.columns = pd.Index([str(name).strip().strip('"') for name in table.columns])
     return table
+
+
+def _refuse_long_row(text: str, separator: str, quoting: Literal[0, 3], n_columns: int, name: str) -> None:
+    """Refuse a first row with more fields than the header, which pandas would cut; empty ones are let be."""
+    rows = csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=separator, quoting=quoting)
+    try:
+        first = next((row for place, row in enumerate(rows) if place and row), [])
+    except csv.Error:
+        return
+    if any(field.strip() for field in first[n_columns:]):
+        raise OccurrenceError(
+            f"{name} has {len(first)} fields in its first row and {n_columns} in its header; check that "
+            "every row has as many fields as the header."
+        )
 
 
 def find_column(columns: Iterable[str], candidates: Sequence[str]) -> str | None:

@@ -157,16 +157,19 @@ class Cleaner:
         if table.empty:
             raise OccurrenceError(f"{name} holds no records.")
 
-    def remove(self, drop: pd.Series | np.ndarray, rule: str, note: str) -> None:
-        """Take out the records where `drop` is true."""
+    def remove(self, drop: pd.Series | np.ndarray, rule: str, note: str, way_out: str = "") -> None:
+        """Take out the records where `drop` is true.
+
+        Raises `OccurrenceError` when nothing is left; `way_out` says what to do then.
+        """
         drop = np.asarray(drop, dtype=bool)
         n_before = len(self.table)
         self.table = self.table.loc[~drop]
         self.steps.append(CleaningStep(rule, int(drop.sum()), note))
         if self.table.empty:
             raise OccurrenceError(
-                f"No record of {self.name} is left after the rule '{rule}' (the last {n_before} were "
-                "removed); check the file's columns and coordinates, or loosen that rule."
+                f"No record of {self.name} is left after the rule '{rule}', which took out the last "
+                f"{n_before} (“{note.rstrip('.')}”); {way_out or 'check the columns of the file'}."
             )
 
     def note(self, rule: str, note: str) -> None:
