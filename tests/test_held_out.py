@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -201,17 +201,26 @@ def test_rare_species_share_limits_with_those_about_as_rare():
 # Rules and sets ---------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.lists(st.integers(0, 255), min_size=3, max_size=3), min_size=1, max_size=6))
+#: Limits that a stored probability meets exactly: 1 − p of code 255 is 0, its p is 1.
+MET = {
+    "presence_limit": np.array([0.0, 0.9, np.inf], dtype=np.float32),
+    "absence_limit": np.array([0.4, 1.0, 0.05], dtype=np.float32),
+}
+
+
+@given(st.lists(st.lists(st.integers(0, 255) | st.just(255), min_size=3, max_size=3), min_size=1, max_size=6))
+@example([[255, 255, 255], [254, 254, 254], [0, 0, 0]])
 @settings(max_examples=40, deadline=None)
 def test_sets_of_stored_codes_are_the_rules_applied_to_decoded_probabilities(rows):
     codes = np.array(rows, dtype=np.uint8)
-    store, p = TinyStore(codes, surveys()), decode(codes)
+    held_out = surveys(**MET)
+    store, p = TinyStore(codes, held_out), decode(codes)
     every = np.arange(len(codes))
     limits = ConformalCalibration(
-        surveys().presence_limit, surveys().absence_limit, np.zeros(3, dtype=bool), 0.1
+        held_out.presence_limit, held_out.absence_limit, np.zeros(3, dtype=bool), 0.1
     )
     possible = assemblages.conformal_set(p, limits) & (p > 0)
-    own = assemblages.threshold(p, surveys().thresholds("tss"))
+    own = assemblages.threshold(p, held_out.thresholds("tss"))
     for rule, options, expected in (
         ("conformal", {}, possible),
         ("species_threshold", {"criterion": "tss"}, own),
@@ -273,12 +282,13 @@ def test_rules_are_said_in_words_with_what_they_promise(surveyed_atlas: Atlas):
 
 def test_all_rules_stand_side_by_side_with_the_numbers_of_their_summaries(surveyed_atlas: Atlas):
     store, rows = surveyed_atlas.store, np.arange(40, 80)
-    found = compare_rules(store, rows, rule="conformal")
+    found = compare_rules(store, rows)
     assert {effect.rule for effect in found.effects} == set(indicators.RULES)
     for effect in found.effects:
         summary = indicators.summarise_region(store, rows, rule=effect.rule, **effect.options)
         assert (effect.gamma, effect.text) == (summary.value("gamma"), summary.rule_text)
-    assert found.effects[0].gamma == max(effect.gamma for effect in found.effects)
+    assert found.effects[-1].rule == "conformal"
+    assert found.effects[-1].gamma == max(effect.gamma for effect in found.effects)
     assert "a list to search by" in found.note and "ships none" not in found.note
 
 
