@@ -133,6 +133,42 @@ def test_grades_follow_their_limits(name, value, grade):
     assert applicability.grade_of(name, value) == grade
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("record_density", 0.058, "There are 0.06 records"),  # D, where 0.1 would be C
+        ("record_density", 0.94, "There are 0.9 records"),
+        ("record_density", 0.96, "There are 0.96 records"),
+        ("near_records", 94.6, "94.6 % of the area"),
+        ("near_records", 96.6, "97 % of the area"),
+        ("model_skill", 0.8996, "an AUC of 0.8996"),
+    ],
+)
+def test_values_are_not_rounded_across_a_limit(store, rows, summary, monkeypatch, name, value, shown):
+    effort = applicability.Effort(1, 1, 1.0, 0, 0.0, 1)
+    if name == "record_density":
+        effort = dataclasses.replace(effort, n_records=1, area_km2=100 / value)
+    if name == "near_records":
+        effort = dataclasses.replace(effort, far_percent=100 - value)
+    monkeypatch.setattr(applicability.grading, "observed_effort", lambda *_: effort)
+    trust = applicability.assess_trust(store, rows, summary, card(value if name == "model_skill" else 0.95))
+    criterion = {criterion.name: criterion for criterion in trust.criteria}[name]
+    assert shown in criterion.sentence
+
+
+def test_all_criteria_of_the_worst_grade_are_the_reason(store, rows, summary, monkeypatch):
+    poor = applicability.Effort(0, 1, 1000.0, 0, 90.0, 1)
+    monkeypatch.setattr(applicability.grading, "observed_effort", lambda *_: poor)
+    table = summary.species_table.assign(records_nearby=1)
+    trust = applicability.assess_trust(
+        store, rows, dataclasses.replace(summary, species_table=table), card(0.95)
+    )
+    assert trust.grade == "D"
+    assert trust.reason == (
+        "10 % of the area lies within 25 km of a place with records. Also D: records per 100 km²."
+    )
+
+
 def test_grade_is_the_worst_of_its_criteria_with_that_one_as_reason(store, rows, summary):
     good = applicability.assess_trust(store, rows, summary, card(0.95))
     poor = applicability.assess_trust(store, rows, summary, card(0.65))
@@ -140,7 +176,8 @@ def test_grade_is_the_worst_of_its_criteria_with_that_one_as_reason(store, rows,
     assert good.grade == max(known)
     assert poor.grade == "D"
     assert poor.reason == (
-        "On held-out spatial blocks across the atlas the model reaches an AUC of 0.65 for all species of the atlas on average."
+        "On held-out spatial blocks across the atlas the model reaches an AUC of 0.65 for all species of the "
+        "atlas on average."
     )
     assert poor.grade_text == "hardly supported; do not rely on it without a survey"
 
@@ -166,7 +203,8 @@ def test_unknown_skill_keeps_the_best_grade_away(store, rows, summary):
     table = summary.species_table.assign(records_nearby=1)
     sure = dataclasses.replace(summary, species_table=table)
     plenty = with_observed(store, store.observed.assign(n_records=1000))
-    assert applicability.assess_trust(plenty, rows, sure, card(0.95)).grade == "A"
+    best = applicability.assess_trust(plenty, rows, sure, card(0.95))
+    assert (best.grade, best.reason) == ("A", "All 4 criteria that are known reach A.")
     unsure = applicability.assess_trust(plenty, rows, sure)
     assert unsure.grade == "B"
     assert unsure.reason == "The atlas does not ship how well the model does on held-out blocks."

@@ -15,7 +15,7 @@ from sdm_core.applicability import EQUAL, REFERENCE_FILE, ApplicabilityReference
 from sdm_core.pipeline.configuration import AtlasConfig, load_config
 from sdm_core.pipeline.predictor import ModelSpec
 from sdm_core.pipeline.reliance import columns_of_predictors, importance_of
-from sdm_core.pipeline.trust import WEIGHTED
+from sdm_core.pipeline.trust import training_reference
 from sdm_core.prediction import PredictionStore, verify_manifest
 from tests.test_pipeline import CONFIG, study  # noqa: F401  study is a fixture
 
@@ -53,7 +53,7 @@ def test_the_predictor_that_species_follow_weighs_most(config: AtlasConfig, fold
     found = importance_of(prepared, judge)
     gain = dict(zip(found.names, found.gain, strict=True))
     assert gain["temperature"] > 10 * abs(gain["rain"])
-    reference = ApplicabilityReference.load(folder / REFERENCE_FILE)
+    reference = training_reference(prepared, judge, found)
     weights = dict(zip(reference.names, reference.weights, strict=True))
     assert max(weights, key=weights.get) == "temperature"
     assert weights["temperature"] == pytest.approx(found.weights[found.names.index("temperature")])
@@ -63,8 +63,10 @@ def test_an_atlas_notes_its_importances_and_errors_inside_and_outside(folder: Pa
     store = PredictionStore.open(folder)
     notes = store.cell_layers.notes
     assert notes["importance"]["predictors"][0]["name"] == "temperature"
-    assert set(notes["held_out"]) == {WEIGHTED, EQUAL}
-    check = notes["held_out"][WEIGHTED]
+    assert notes["weights"] == "equal"
+    assert [check["weights"] for check in notes["held_out"]] == ["equal", "importance"]
+    check, weighed = notes["held_out"]
+    assert weighed["threshold"] != check["threshold"]
     settings = notes["applicability"]
     assert check["threshold"] == pytest.approx(settings["threshold"])
     assert settings["held_out"]["inside"] == check["inside"]
@@ -90,11 +92,18 @@ def test_the_trust_command_prints_both_tables_and_writes_the_same_again(
     verify_manifest(folder)
     assert re.search(r"temperature +\d+\.\d\d ± \d+\.\d\d", printed)
     assert printed.count("inside the area of applicability  ") == 2
-    assert "predictors weighed by permutation importance" in printed
-    assert main([*command, "--equal-weights"]) == 0
+    assert "all predictors weigh the same" in printed
     equal = ApplicabilityReference.load(folder / REFERENCE_FILE)
     assert equal.weighting == EQUAL
     assert np.ptp(equal.weights) == 0
+    assert main([*command, "--weights", "importance"]) == 0
+    printed = capsys.readouterr().out
+    assert "predictors weighed by permutation importance" in printed
+    weighed = ApplicabilityReference.load(folder / REFERENCE_FILE)
+    assert np.ptp(weighed.weights) > 0
+    notes = PredictionStore.open(folder).cell_layers.notes
+    assert notes["applicability"]["threshold"] == pytest.approx(weighed.threshold)
+    assert notes["applicability"]["held_out"]["inside"] == notes["held_out"][1]["inside"]
     assert main(command) == 0
 
 
@@ -109,6 +118,12 @@ def test_without_held_out_predictions_in_the_cache_the_command_says_so(
     command = ["trust", "--model", str(folder), "--config", str(config.path)]
     assert main(command) == 0
     assert "the cache holds no held-out predictions of this model" in capsys.readouterr().out
-    assert "held_out" not in PredictionStore.open(folder).cell_layers.notes
-    assert main([*command, "--fit-held-out"]) == 0
-    assert "outside minus inside, F1" in capsys.readouterr().out
+    notes = PredictionStore.open(folder).cell_layers.notes
+    assert notes["held_out"] == []
+    assert "held_out" not in notes["applicability"]
+    assert main([*command, "--fit-held-out", "--countries"]) == 0
+    printed = capsys.readouterr().out
+    assert "square blocks of 2°, 5 folds, equal weights; rank correlation" in printed
+    assert "one country at a time" in printed
+    notes = PredictionStore.open(folder).cell_layers.notes
+    assert notes["applicability"]["held_out"]["split"].startswith("one country at a time")

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+_WEIGHTS = {"equal": "equal weights", "importance": "weights by importance"}
+
 if TYPE_CHECKING:
     from sdm_core.prediction import PredictionStore
     from sdm_core.prediction.cell_layers import CellLayers
@@ -30,33 +32,46 @@ def add_arguments(subparsers: Any) -> None:
         help="configuration of its model (default: the shipped one of its name, or the notes of the model)",
     )
     parser.add_argument(
-        "--equal-weights",
+        "--weights",
+        choices=("equal", "importance"),
+        default="equal",
+        help="how predictors weigh in the dissimilarity index: all the same, or by what the model relies on "
+        "(permutation importance); both are compared on held-out sites (default: equal)",
+    )
+    parser.add_argument(
+        "--countries",
         action="store_true",
-        help="let all predictors weigh the same in the dissimilarity index, not by their importance",
+        help="compare also with whole countries held out, the harder test (fits the model once per country "
+        "unless the cache has it)",
     )
     parser.add_argument(
         "--fit-held-out",
         action="store_true",
-        help="compare errors inside and outside on held-out blocks even where that means fitting the model "
-        "anew for each of them (as long as training, once per fold)",
+        help="compare on held-out blocks even where that means fitting the model once per fold; without it "
+        "only what the cache has is compared",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the files; say what the model relies on, what lies inside, and how errors differ outside."""
-    from sdm_core.pipeline import calibration_logits, load_config, prepare
-    from sdm_core.pipeline.fitting import kept_calibration_logits
+    from sdm_core.pipeline import load_config, prepare
+    from sdm_core.pipeline.configuration import SplitConfig
+    from sdm_core.pipeline.fitting import held_out_logits, kept_logits
     from sdm_core.pipeline.trust import noted_configuration, write_trust
     from sdm_core.prediction.cell_layers import read_cell_layers
     from sdm_core.registry import atlas_folder, open_atlas
 
     folder = atlas_folder(args.model)
     prepared = prepare(noted_configuration(folder) if args.config is None else load_config(args.config))
-    held_out = calibration_logits(prepared) if args.fit_held_out else kept_calibration_logits(prepared)
-    path = write_trust(folder, prepared, held_out=held_out, weighted=not args.equal_weights)
-    layers = read_cell_layers(path)
-    print("\n".join(trust_lines(path, layers, open_atlas(folder).store)))
+    first, *further = prepared.config.evaluation.all_splits
+    found = [held_out_logits(prepared, first) if args.fit_held_out else kept_logits(prepared, first)]
+    found += [kept_logits(prepared, split) for split in further]
+    if args.countries:
+        found.append(held_out_logits(prepared, SplitConfig(kind="country")))
+    held_out = [entry for entry in found if entry is not None]
+    path = write_trust(folder, prepared, held_out=held_out, weights=args.weights)
+    print("\n".join(trust_lines(path, read_cell_layers(path), open_atlas(folder).store)))
     return 0
 
 
@@ -83,13 +98,16 @@ def trust_lines(path: Path, layers: CellLayers, store: PredictionStore) -> list[
         f"  {entry['name']:24} {entry['gain_percent']:6.2f} ± {entry['deviation_percent']:.2f}"
         for entry in importance["predictors"]
     ]
-    checks = layers.notes.get("held_out")
+    checks = layers.notes["held_out"]
     if not checks:
         return [
             *lines,
             "Errors inside and outside were not compared: the cache holds no held-out predictions of this "
             "model (--fit-held-out makes them).",
         ]
-    split = next(iter(checks.values()))["split"]
-    heading = f"errors on held-out sites ({split}), by dissimilarity to the sites of the other folds:"
-    return [*lines, heading, *table_lines(checks)]
+    heading = "errors on held-out sites, by dissimilarity (DI) to the sites of the other folds:"
+    return [
+        *lines,
+        heading,
+        *table_lines({f"{check['split']}, {_WEIGHTS[check['weights']]}": check for check in checks}),
+    ]

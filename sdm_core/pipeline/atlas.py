@@ -122,7 +122,7 @@ def build_atlas_from(
     if surveys is not None:
         put_held_out(folder, prepared.species, surveys)
     # and the manifest of all files
-    write_trust(folder, prepared, held_out=None if split is None else (held_out, split))
+    write_trust(folder, prepared, held_out=[] if split is None else [(held_out, split)])
     return folder
 
 

@@ -192,18 +192,22 @@ def calibration_logits(prepared: TrainingData, device: str = "auto") -> tuple[np
 
     Sites that the split never tests have NaN.
     """
-    settings = prepared.config.evaluation
-    models = prepared.config.members
-    _, logits, split = _one_run(
-        prepared, shipped_name(prepared.config), models, settings.all_splits[0], settings.seeds[0], device
-    )
+    return held_out_logits(prepared, prepared.config.evaluation.all_splits[0], device)
+
+
+def held_out_logits(
+    prepared: TrainingData, split_config: SplitConfig, device: str = "auto"
+) -> tuple[np.ndarray, Split]:
+    """Held-out logits of the shipped model on a split, first seed, from the cache or by fitting folds."""
+    models, seed = prepared.config.members, prepared.config.evaluation.seeds[0]
+    _, logits, split = _one_run(prepared, shipped_name(prepared.config), models, split_config, seed, device)
     return logits, split
 
 
-def kept_calibration_logits(prepared: TrainingData) -> tuple[np.ndarray, Split] | None:
-    """What `calibration_logits` gives, where the cache has it; None where models would have to be fitted."""
+def kept_logits(prepared: TrainingData, split_config: SplitConfig) -> tuple[np.ndarray, Split] | None:
+    """What `held_out_logits` gives, where the cache has it; None where models would have to be fitted."""
     settings = prepared.config.evaluation
-    split = make_split(settings.all_splits[0], settings, prepared.lonlat, settings.seeds[0])
+    split = make_split(split_config, settings, prepared.lonlat, settings.seeds[0])
     path = _cached_logits_path(prepared, prepared.config.members, split)
     kept = _kept(path, (prepared.n_sites, len(prepared.species)))
     return None if kept is None else (kept[0], split)

@@ -100,4 +100,4 @@ def held_out_check(
     found = errors_by_dissimilarity(
         index[known], reference.threshold, errors.take(known), blocks[known], seed
     )
-    return {"split": split.name, "weighting": reference.weighting, **found}
+    return {"split": split.name, **found}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ from sdm_core.writing import write_whole
 
 logger = logging.getLogger(__name__)
 
-#: How weights by importance are called.
-WEIGHTED = "predictors weigh by their importance"
+#: How predictors may weigh in the dissimilarity index.
+Weights = Literal["equal", "importance"]
 #: Cells on which the error of the small file is measured.
 _ROUNDING_CELLS = 5000
 #: MESS below it is kept as it.
@@ -55,32 +55,41 @@ def write_trust(
     folder: Path,
     prepared: Prepared,
     predictor: ModelPredictor | None = None,
-    held_out: tuple[np.ndarray, Split] | None = None,
-    weighted: bool = True,
+    held_out: Sequence[tuple[np.ndarray, Split]] = (),
+    weights: Weights = "equal",
 ) -> Path:
     """Write `applicability.npz` and `trust.parquet` into an atlas folder, and its manifest anew.
+
+    By default all predictors weigh the same. Meyer & Pebesma 2021 weigh them by importance; for the atlas of
+    European trees that told good predictions from bad less well where whole countries were held out (rank
+    correlation of the index with log loss 0.16 against 0.18, with F1 -0.28 against -0.31), and no better on
+    blocks. The notes hold the same comparison for any atlas whose held-out predictions are given.
 
     Args:
         folder: the atlas.
         prepared: the training sites of its model.
         predictor: the model, by default that of the folder.
-        held_out: logits of held-out sites and what was held out; with them the notes say how wrong
-            predictions are inside and outside the area of applicability, weighted and not.
-        weighted: weigh predictors by how much the model relies on them; else all the same.
+        held_out: logits of held-out sites and what was held out, of one split or several; with them the
+            notes say how wrong predictions are inside and outside the area of applicability, with equal
+            weights and with weights by importance. The last is the one that pages and reports tell.
+        weights: "equal", or "importance" of the predictors for the model.
 
     Raises `ApplicabilityError` where there are too few sites.
     """
     judge = predictor or ModelSpec(str(folder)).load()
     importance = importance_of(prepared, judge)
-    weighed = training_reference(prepared, judge, importance)
-    equal = training_reference(prepared, judge)
-    reference = weighed if weighted else equal
-    reference.save(folder / REFERENCE_FILE)
-    notes: dict[str, Any] = {"importance": importance.to_dict()}
-    if held_out is not None:
-        references = {WEIGHTED: weighed, EQUAL: equal}
-        notes["held_out"] = {n: held_out_check(prepared, r, *held_out) for n, r in references.items()}
-    layers = atlas_layers(PredictionStore.open(folder), judge, reference, notes)
+    references: dict[Weights, ApplicabilityReference] = {
+        "equal": training_reference(prepared, judge),
+        "importance": training_reference(prepared, judge, importance),
+    }
+    references[weights].save(folder / REFERENCE_FILE)
+    checks = [
+        {"weights": name, **held_out_check(prepared, reference, logits, split)}
+        for logits, split in held_out
+        for name, reference in references.items()
+    ]
+    notes = {"weights": weights, "importance": importance.to_dict(), "held_out": checks}
+    layers = atlas_layers(PredictionStore.open(folder), judge, references[weights], notes)
     write_whole(folder / TRUST_FILE, layers.to_bytes())
     write_manifest(folder)
     return folder / TRUST_FILE
@@ -127,8 +136,8 @@ def atlas_layers(
     found = _values_of_cells(store, predictor, rounded)
     known = {name: values for name, values in found.items() if np.isfinite(values).any()}
     settings = {**rounded.settings, "rounding_error": _rounding_error(store, predictor, reference)}
-    for check in (notes or {}).get("held_out", {}).values():
-        if check["weighting"] == reference.weighting:
+    for check in (notes or {}).get("held_out", ()):
+        if check["weights"] == (notes or {})["weights"]:
             settings["held_out"] = {name: check[name] for name in ("split", "inside", "outside")}
     return cell_layers(
         np.asarray(store.cells),
