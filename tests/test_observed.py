@@ -163,8 +163,15 @@ def test_exchanged_coordinates_inside_the_range_of_degrees_get_one_sentence(simu
 
 
 def test_nothing_inside_says_where_the_records_are(simulated_atlas, region, summary):
-    found = observed(points(["Abies alba"], 11, 43), simulated_atlas, region, summary)
+    found = observed(points(["Abies alba", "Poa annua"], 11, 43), simulated_atlas, region, summary)
     assert "they lie between longitude 11.00 and 11.00, latitude 43.00 and 43.00" in found.warnings[0]
+    alone = observed(points(["Abies alba"], 11, 43), simulated_atlas, region, summary)
+    assert alone.warnings[0].startswith(
+        "The only record, at longitude 11.00, latitude 43.00, does not lie inside"
+    )
+    assert "; check the coordinate system" in alone.warnings[0]
+    turned = observed(points(["Abies alba"], 42.5, 0.6), simulated_atlas, region, summary)
+    assert "but would with longitude and latitude exchanged" in turned.warnings[0]
     assert found.species.empty and len(found.not_observed) == summary.value("gamma")
 
 

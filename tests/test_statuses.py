@@ -246,6 +246,10 @@ def test_the_report_command_takes_a_table_of_synonyms(simulated_atlas_folder, tm
     given = ["--synonyms", str(tmp_path / "synonyms.csv")]
     assert main([*asked, *given, "--out", str(tmp_path / "out")]) == 0
     assert "list.csv: 1 of 1 entries are species of this atlas." in capsys.readouterr().err
+    assert main([*asked[:-2], *given, "--out", str(tmp_path / "none")]) == 2
+    assert "--synonyms goes with --status, which is missing" in capsys.readouterr().err
+    assert main([*asked[:-1], "", "--out", str(tmp_path / "none")]) == 2
+    assert "The path of the status list is empty; give one CSV file" in capsys.readouterr().err
     (tmp_path / "synonyms.csv").write_text("old,new\nAbies pectinata,Abies alba\n")
     assert main([*asked, *given, "--out", str(tmp_path / "none")]) == 2
     said = capsys.readouterr().err

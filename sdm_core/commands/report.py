@@ -139,8 +139,15 @@ def run(args: argparse.Namespace) -> int:
     if not str(args.out).strip():
         raise ReportError("--out is empty; give the name of a folder, existing or not.")
     check_containment(args.containment)
-    synonyms = None if args.synonyms is None else read_synonyms(Path(args.synonyms))
-    statuses = [read_statuses(Path(name), synonyms=synonyms) for name in args.status]
+    for options, given, goes_with in (
+        (("synonyms",), args.status, "--status"),
+        (("records_crs", "cover_scale"), args.records, "--records"),
+    ):
+        for option in options:
+            if getattr(args, option) is not None and not given:
+                raise ReportError(f"--{option.replace('_', '-')} goes with {goes_with}, which is missing.")
+    synonyms = None if args.synonyms is None else read_synonyms(args.synonyms)
+    statuses = [read_statuses(name, synonyms=synonyms) for name in args.status]
     records = None
     if args.records:
         from sdm_core.observed import read_records

@@ -95,6 +95,16 @@ def _nothing_inside(table: pd.DataFrame, region: Region) -> str:
     """Why no record lies inside: exchanged coordinates, or another place."""
     longitude, latitude = table["longitude"].to_numpy(), table["latitude"].to_numpy()
     swapped = int(inside_outline(region, latitude, longitude).sum())
+    if len(table) == 1:
+        way_out = (
+            ", but would with longitude and latitude exchanged: exchange the two columns."
+            if swapped
+            else "; check the coordinate system, or choose an area around it."
+        )
+        return (
+            f"The only record, at longitude {longitude[0]:.2f}, latitude {latitude[0]:.2f}, does not lie inside "
+            f"the region{way_out}"
+        )
     if 2 * swapped > len(table):
         return (
             f"None of the {_counted(len(table), 'record')} lies inside the region, but {_shown(swapped)} "

@@ -24,6 +24,8 @@ def content_of(source: Path | str | bytes, name: str, what: str) -> tuple[str, b
     """
     if isinstance(source, bytes):
         called, n_bytes = name, len(source)
+    elif not str(source).strip():
+        raise StatusListError(f"The path of the {what} is empty; give one CSV file.")
     else:
         path = Path(source)
         called = path.name
