@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ def test_a_link_to_such_a_rule_is_answered_in_one_sentence_where_the_atlas_has_n
     said = say("rule_needs_surveys", value=RULES["conformal"], shown=RULES["sse"])
     assert said in [*(box.value for box in app.warning), *(box.value for box in app.info)]
     assert say("rules_of_surveys") in [caption.value for caption in app.caption]
+
+
+@pytest.mark.parametrize("rule", ["", "conformal"])
+def test_a_damaged_file_of_surveys_is_said_in_one_sentence(
+    open_page, surveyed_atlas_folder, tmp_path, monkeypatch, rule
+):
+    folder = tmp_path / "atlases" / surveyed_atlas_folder.name
+    shutil.copytree(surveyed_atlas_folder, folder)
+    (folder / "held_out.parquet").write_bytes(b"PAR1 nothing")
+    monkeypatch.setattr(config, "ATLAS_DIRS", (folder.parent,))
+    app = open_page("region", region=link_to(MIDDLE), rule=rule)
+    said = [box.value for box in (*app.error, *app.warning, *app.info)]
+    assert any("cannot be read as what held-out surveys say" in text for text in said), said
 
 
 def test_scores_of_the_page_are_those_of_the_engine():
