@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,11 @@ def card_row(cards: Sequence[tuple[str, str, str, str]], testid: str) -> str:
         for label, value, under, tip in cards
     )
     return f'<div class="fs-cards" data-testid="{testid}">{body}</div>'
+
+
+def plain(text: str) -> str:
+    """Text as it is, where Markdown would see marks in it."""
+    return re.sub(r"([\\`*_\[\]$<>:~#])", r"\\\1", text)
 
 
 def range_line(low: float = math.nan, high: float = math.nan, digits: int = 0, text: str = "") -> str:

@@ -123,6 +123,18 @@ REGION: dict[str, str] = {
     "standing_part": "{words} in {place} (percentile {percent})",
     "standing_atlas": "the atlas",
     "standing_distinctiveness": "Distinctiveness (weighted endemism)",
+    # outlines to be set against
+    "outlines_add": "Your outlines",
+    "outlines_have": "Your outlines ✓",
+    "outlines_hint": (
+        "Set the region against biogeographic regions, ecoregions or provinces of your own file: those that "
+        "hold most of it count. They stay in this session and go into the reports made in it."
+    ),
+    "outlines_read": "{n} outlines, named by the column {column}",
+    "outlines_remove": "Remove",
+    "outlines_file": "GeoJSON, GeoPackage, KML or zipped shapefile, up to 50 MB",
+    "outlines_column": "Names are in the column",
+    "outlines_column_which": "Which column holds the names?",
     "trust_unlike": "The predictor most unlike the training sites is {predictor}, in {percent} % of {where}.",
     "trust_everywhere": "the area, which lies within the model's experience everywhere",
     "trust_outside": "the area outside the model's experience",
@@ -359,6 +371,8 @@ COMPARED: dict[str, str] = {
     "unassessed_percent": "Not assessed %",
     "richness_percentile_countries": "Richness in country",
     "richness_percentile_atlas": "Richness in atlas",
+    "richness_percentile_outlines": "Richness in outlines",
+    "distinctiveness_percentile_outlines": "Distinct in outlines",
     "distinctiveness_percentile_countries": "Distinct in country",
     "distinctiveness_percentile_atlas": "Distinct in atlas",
 }

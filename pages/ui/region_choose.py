@@ -181,7 +181,7 @@ def _part_of(data: bytes, name: str, file_id: str, crs: str | None, whole: Regio
         return whole
     parts = [whole, *found.regions]
     place = st.selectbox(
-        say("upload_several", n=len(found.regions), name=name),
+        say("upload_several", n=len(found.regions), name=frame.plain(name)),
         range(len(parts)),
         format_func=lambda place: parts[place].name if place else say("upload_together"),
         key=f"upload_part_{file_id}",

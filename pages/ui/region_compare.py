@@ -1,13 +1,10 @@
-"""Several areas side by side: a table to sort, a map of all of them, and the reports to take away."""
+"""Several areas side by side: a table to sort beside a map of all of them."""
 
 from __future__ import annotations
 
-import datetime
 import html
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,16 +15,16 @@ from pages.ui import (
     maps,
     numbers,
     region_choose,
+    region_outlines,
     region_read,
-    region_records,
     region_several,
     region_statuses,
+    region_take_all,
     resources,
     state,
 )
 from pages.ui.messages import LAYERS, say
 from pages.ui.messages_region import COMPARED
-from pages.ui.region_take import FORMATS
 from sdm_core.regions import DEFAULT_CONTAINMENT
 
 if TYPE_CHECKING:
@@ -38,11 +35,9 @@ if TYPE_CHECKING:
     from sdm_core.registry import Atlas
     from sdm_core.reports import Comparison, RegionNumbers
 
-#: Numbers of the session's areas by what decides them; its last ZIP of reports; whether reading was stopped.
-_NUMBERS, _ZIP, _STOPPED = "compared_numbers", "compared_zip", "compare_stopped"
+#: Numbers of the session's areas by what decides them; whether reading was stopped.
+_NUMBERS, _STOPPED = "compared_numbers", "compare_stopped"
 _MAX_KEPT = 400
-#: Reports one click writes; more are for the command line.
-MAX_REPORTS = 20
 _TABLE_HEIGHT = 430
 _ROW_HEIGHT = 33
 #: Areas that cannot be compared, named one by one.
@@ -73,7 +68,7 @@ def show(region: Region | None) -> None:
     with st.container(key="compare_notes"):
         items = "".join(f"<li>{html.escape(note)}</li>" for note in comparison.notes)
         st.html(f'<p class="fs-note"><b>{say("compare_notes")}</b></p><ul class="fs-note">{items}</ul>')
-    _reports(atlas, read, rule, options, containment)
+    region_take_all.section(atlas, read, rule, options, containment)
 
 
 def _refusals(refused: Sequence[FlorascopeError]) -> None:
@@ -122,12 +117,13 @@ def _read(
     from sdm_core import reports
 
     kept: dict[tuple[Any, ...], RegionNumbers] = st.session_state.setdefault(_NUMBERS, {})
-    matched = region_statuses.matched(atlas)
+    matched, outlines = region_statuses.matched(atlas), region_outlines.kept()
     basis = (
         str(atlas.store.version),
         rule,
         repr(options),
         containment,
+        outlines.digest if outlines is not None else "",
         *(file.digest for file in region_statuses.files()),
     )
     keys = [(region.geometry_hash, region.name, *basis) for region in places]
@@ -146,12 +142,14 @@ def _read(
             )
         started = time.perf_counter()
         for done, place in enumerate(missing):
-            said = say("compare_reading", name=places[place].name, done=done + 1, n=len(missing))
-            progress.progress(done / len(missing), text=said + _left(started, done, len(missing)))
+            said = say("compare_reading", name=frame.plain(places[place].name), done=done + 1, n=len(missing))
+            progress.progress(
+                done / len(missing), text=said + region_take_all.left(started, done, len(missing))
+            )
             while len(kept) >= _MAX_KEPT:
                 kept.pop(next(iter(kept)))
             kept[keys[place]] = reports.read_numbers(
-                atlas, places[place], rule, containment, matched, **options
+                atlas, places[place], rule, containment, matched, outlines, **options
             )
         holder.empty()
         missing = []
@@ -169,14 +167,6 @@ def _read(
     return chosen, reports.compare(atlas.store, chosen, [kept[keys[place]] for place in read])
 
 
-def _left(started: float, done: int, total: int) -> str:
-    """Time left, once it can be told."""
-    spent = time.perf_counter() - started
-    if not done or spent < 2:
-        return ""
-    return " · " + say("compare_left", time=numbers.duration(spent / done * (total - done)))
-
-
 @st.fragment
 def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -> None:
     """The outlines on the map beside the table; a row leads to its area."""
@@ -191,7 +181,7 @@ def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -
         download.download_button(
             say("compare_csv"),
             data=comparison.to_csv(),
-            file_name=f"{_stem(atlas, places)}.csv",
+            file_name=f"{region_take_all.stem(atlas, places)}.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
@@ -211,7 +201,9 @@ def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -
         rows = selection.selection.rows if selection else []
         chosen = places[rows[0]] if rows and rows[0] < len(places) else None
         if chosen is not None and st.button(
-            say("compare_read", name=chosen.name), key="compare_read", icon=":material/arrow_forward:"
+            say("compare_read", name=frame.plain(chosen.name)),
+            key="compare_read",
+            icon=":material/arrow_forward:",
         ):
             region_several.compare(False)
             region_choose.take(chosen)
@@ -289,112 +281,3 @@ def table_of(comparison: Comparison, with_ends: bool = False) -> tuple[pd.DataFr
 def _width(heading: str) -> int:
     """Pixels a column needs for its heading."""
     return max(60, 28 + 8 * len(heading))
-
-
-def _stem(atlas: Atlas, places: Sequence[Region]) -> str:
-    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    return numbers.file_stem(say("compare_title", n=len(places)), atlas.name, today)
-
-
-def _reports(
-    atlas: Atlas, places: list[Region], rule: str, options: dict[str, Any], containment: str
-) -> None:
-    """A report of each area and the comparison, in one ZIP."""
-    st.subheader(say("compare_reports"), anchor="take", divider=False)
-    if len(places) > MAX_REPORTS:
-        st.info(say("compare_too_many", most=MAX_REPORTS, n=len(places)), icon=":material/terminal:")
-        return
-    st.caption(say("compare_reports_hint"))
-    choice, action = st.columns([3.2, 1.3], vertical_alignment="bottom")
-    with choice:
-        formats = st.pills(
-            say("formats"),
-            list(FORMATS),
-            selection_mode="multi",
-            default=[name for name in FORMATS if name != "figures"],
-            format_func=lambda name: FORMATS[name].split(",")[0],
-            key="compare_formats",
-            help="  \n".join(FORMATS.values()),
-        )
-    records = region_records.kept()
-    key = (
-        tuple((region.geometry_hash, region.name) for region in places),
-        str(atlas.store.version),
-        rule,
-        repr(options),
-        containment,
-        tuple(file.digest for file in region_statuses.files()),
-        records.fingerprint if records is not None else "",
-        tuple(formats),
-    )
-    with action:
-        asked = st.button(
-            say("compare_prepare", n=len(places)),
-            key="compare_prepare",
-            type="primary",
-            icon=":material/description:",
-            disabled=not formats,
-            width="stretch",
-        )
-    if asked:
-        started = time.perf_counter()
-        made = build(atlas, places, rule, options, containment, formats)
-        st.session_state[_ZIP] = (key, made, time.perf_counter() - started)
-    kept = st.session_state.get(_ZIP)
-    if kept and kept[0] == key:
-        st.caption(say("ready", seconds=f"{kept[2]:.1f}"))
-        st.download_button(
-            say("compare_zip"),
-            data=kept[1],
-            file_name=f"{_stem(atlas, places)}.zip",
-            mime="application/zip",
-            type="primary",
-            icon=":material/download:",
-            on_click="ignore",
-            key="compare_zip",
-        )
-
-
-def build(
-    atlas: Atlas,
-    places: Sequence[Region],
-    rule: str,
-    options: dict[str, Any],
-    containment: str,
-    formats: Sequence[str],
-) -> bytes:
-    """The ZIP of all reports and the comparison, with progress and a way to stop; raises FlorascopeError."""
-    from sdm_core import reports
-
-    holder = st.empty()
-    with holder.container():
-        progress = st.progress(0.0)
-        st.button(say("compare_cancel"), key="compare_report_cancel", icon=":material/close:")
-    started = time.perf_counter()
-    notes: list[str] = []
-
-    def told(done: int, name: str) -> None:
-        said = say("compare_writing", name=name, done=done + 1, n=len(places))
-        progress.progress(done / len(places), text=said + _left(started, done, len(places)))
-
-    with tempfile.TemporaryDirectory(prefix="florascope-") as folder:
-        out = Path(folder) / "comparison"
-        reports.build_comparison(
-            atlas,
-            places,
-            out,
-            rule=rule,
-            formats=formats,
-            containment=containment,
-            on_note=notes.append,
-            on_progress=told,
-            records=region_records.kept(),
-            statuses=region_statuses.files(),
-            **options,
-        )
-        archive = reports.zip_folder(out, Path(folder) / "reports.zip")
-        body = archive.read_bytes()
-    holder.empty()
-    for note in dict.fromkeys(notes):
-        st.warning(note, icon=":material/info:")
-    return body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -44,8 +43,7 @@ def step(atlas: Atlas, region: Region, reading: Reading) -> ObservedRegion | Non
 
 def _plain(names: str) -> str:
     """Names of files as they are, where Markdown would see marks in them; cut where they are long."""
-    shown = names if len(names) <= _LONGEST_TITLE else f"{names[:_LONGEST_TITLE]} …"
-    return re.sub(r"([\\`*_\[\]$<>:~#])", r"\\\1", shown)
+    return frame.plain(names if len(names) <= _LONGEST_TITLE else f"{names[:_LONGEST_TITLE]} …")
 
 
 def kept() -> Records | None:

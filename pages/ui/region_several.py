@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.ui import numbers, resources
+from pages.ui import frame, numbers, resources
 from pages.ui.messages import say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError, MissingCRSError
@@ -163,14 +163,14 @@ def _file(data: bytes, name: str, file_id: str, place: int) -> None:
         return
     if len(found.columns) > 1:
         st.selectbox(
-            say("several_column", name=name),
+            say("several_column", name=frame.plain(name)),
             found.columns,
             index=found.columns.index(found.column),
             key=f"several_column_{file_id}",
             help=say("several_column_help"),
         )
-    examples = ", ".join(region.name for region in found.regions[:3])
-    st.caption(say("several_found", n=len(found.regions), name=name, examples=examples))
+    examples = frame.plain(", ".join(region.name for region in found.regions[:3]))
+    st.caption(say("several_found", n=len(found.regions), name=frame.plain(name), examples=examples))
     for note in found.notes:
         st.html(f'<p class="fs-notes" data-testid="several-note">{html.escape(note)}</p>')
     if st.button(
@@ -194,7 +194,7 @@ def read_file(
     if key not in kept:
         while len(kept) >= _MAX_READ:
             kept.pop(next(iter(kept)))
-        with st.spinner(say("several_reading", name=name)):
+        with st.spinner(say("several_reading", name=frame.plain(name))):
             kept[key] = regions.read_regions(data, name, crs=crs, name_column=column)
     return kept[key]
 

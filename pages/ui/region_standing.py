@@ -1,4 +1,4 @@
-"""Where the region stands among the cells of its countries and of the atlas: one line under the cards."""
+"""Where the region stands among the cells of its countries, of outlines the user gives, and of the atlas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import numbers, region_statuses, resources
+from pages.ui import numbers, region_outlines, region_statuses, resources
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -18,17 +18,27 @@ if TYPE_CHECKING:
 
 
 def line(atlas: Atlas, region: Region, reading: Reading) -> None:
-    """A sentence for each measure, with the percentile and its words."""
+    """A sentence for each measure, with the percentile and its words; and outlines to be set against."""
+    outlines = region_outlines.kept()
     found = resources.benchmarks(
         atlas.name,
         str(atlas.store.version),
         region.geometry_hash,
         reading.summary.containment,
         tuple(file.digest for file in region_statuses.files()),
+        outlines.digest if outlines is not None else "",
         region,
         region_statuses.matched(atlas),
+        outlines,
     )
-    st.html(f'<p class="fs-notes" data-testid="standing">{html.escape(sentences(found))}</p>')
+    said = html.escape(sentences(found))
+    if outlines is not None:
+        frame = [note for note in found.notes if outlines.source in note]
+        said += "<br>" + html.escape(" ".join(frame))
+    words, more = st.columns([5, 1], vertical_alignment="center")
+    words.html(f'<p class="fs-notes" data-testid="standing">{said}</p>')
+    with more:
+        region_outlines.choose(atlas)
 
 
 def sentences(found: Benchmarks) -> str:
@@ -41,7 +51,7 @@ def sentences(found: Benchmarks) -> str:
             say(
                 "standing_part",
                 words=standing.words if standing.words == "average" else f"{standing.words} average",
-                place=standing.place if standing.against == "countries" else say("standing_atlas"),
+                place=say("standing_atlas") if standing.against == "atlas" else standing.place,
                 percent=numbers.number(standing.percentile),
             )
             for standing in found.of(measure)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import region_records, region_statuses, state
+from pages.ui import region_outlines, region_records, region_statuses, state
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
             key="report_formats",
             help="  \n".join(FORMATS.values()),
         )
-    summary, records = reading.summary, region_records.kept()
+    summary, records, outlines = reading.summary, region_records.kept(), region_outlines.kept()
     key = (
         region.geometry_hash,
         region.name,
@@ -70,6 +70,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
         summary.containment,
         tuple(file.digest for file in region_statuses.files()),
         records.fingerprint if records is not None else "",
+        outlines.digest if outlines is not None else "",
         tuple(formats),
     )
     with action:
@@ -112,6 +113,7 @@ def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) ->
             containment=summary.containment,
             records=region_records.kept(),
             statuses=region_statuses.files(),
+            outlines=region_outlines.kept(),
             permalink=state.share_link(),
             on_note=notes.append,
             **summary.rule_options,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sdm_core.applicability import Trust
     from sdm_core.indicators import Benchmarks, RegionSummary
     from sdm_core.indicators.rules_compared import RuleComparison
-    from sdm_core.regions import Region, Selection
+    from sdm_core.regions import Outlines, Region, Selection
     from sdm_core.registry import Atlas
     from sdm_core.statuses import MatchedStatuses
 
@@ -288,7 +288,7 @@ def values_of(
     return hexagons.on_hexagons(values, area_ha, cells, categories)
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
+@st.cache_resource(max_entries=24, show_spinner="Working out the intervals …")
 def intervals_of(
     name: str, version: str, layer: str, part: str, _cells: MapCells
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -424,15 +424,17 @@ def benchmarks(
     region_hash: str,
     containment: str,
     lists: tuple[str, ...],
+    outlines_digest: str,
     _region: Region,
     _matched: list[MatchedStatuses],
+    _outlines: Outlines | None,
 ) -> Benchmarks:
     """Where a region stands among other cells; `lists` are the digests of the status lists."""
     from sdm_core import indicators
 
     chosen = region_selection(name, version, region_hash, containment, _region)
     store = atlas_of(name, version).store
-    return indicators.benchmark_region(store, chosen.rows, chosen.hectares, _region, _matched)
+    return indicators.benchmark_region(store, chosen.rows, chosen.hectares, _region, _matched, _outlines)
 
 
 def coverage_url(name: str, version: str) -> str:

@@ -53,7 +53,7 @@ def build_comparison(
         on_note: as `build_report`; each sentence begins with the name of its region.
         on_selection: likewise.
         on_progress: is given the number of reports written and the name of the next region.
-        **options: of the rule, and `statuses`, `records`, `created` of `build_report`.
+        **options: of the rule, and `statuses`, `records`, `outlines`, `created` of `build_report`.
 
     Raises:
         ReportError: fewer than two regions, more than `MAX_REGIONS`, one given twice, or what `build_report`

@@ -66,6 +66,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("unassessed_percent", "Not assessed", "%", 1),
     Column("richness_percentile_countries", "Richness: percentile in its countries", "", 0),
     Column("richness_percentile_atlas", "Richness: percentile in the atlas", "", 0),
+    Column("richness_percentile_outlines", "Richness: percentile in your outlines", "", 0),
+    Column("distinctiveness_percentile_outlines", "Distinctiveness: percentile in your outlines", "", 0),
     Column("distinctiveness_percentile_countries", "Distinctiveness: percentile in its countries", "", 0),
     Column("distinctiveness_percentile_atlas", "Distinctiveness: percentile in the atlas", "", 0),
 )
@@ -192,6 +194,7 @@ def read_numbers(
     rule: str = config.DEFAULT_RULE,
     containment: str = regions.DEFAULT_CONTAINMENT,
     matched: Sequence[MatchedStatuses] = (),
+    outlines: regions.Outlines | None = None,
     **options: Any,
 ) -> RegionNumbers:
     """The numbers of one region for a comparison, as its report would give them.
@@ -214,7 +217,7 @@ def read_numbers(
         **options,
     )
     trust = assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
-    stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched)
+    stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched, outlines)
     return numbers_of(chosen.rows, summary, trust, stands)
 
 

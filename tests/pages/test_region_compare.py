@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from pages.ui import region_compare
+from pages.ui import region_take_all
 from sdm_core import regions, reports
 from tests.pages.conftest import shown_html
 from tests.pages.test_region import MIDDLE, SEA, engine_summary, link_to
@@ -179,7 +179,7 @@ def test_all_reports_come_in_one_zip_with_the_comparison(open_page):
 
 
 def test_more_reports_than_the_page_writes_are_left_to_the_command_line(open_page, monkeypatch):
-    monkeypatch.setattr(region_compare, "MAX_REPORTS", 1)
+    monkeypatch.setattr(region_take_all, "MAX_REPORTS", 1)
     app = gather(open_page("region"), TWO_PARKS)
     app.button(key="several_add_file_0").click().run()
     app.button(key="several_compare").click().run()
