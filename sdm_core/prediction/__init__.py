@@ -3,7 +3,8 @@
 Hot copy: one byte per cell and species, rows in H3 order, memory-mapped, with totals per parent cell and a
 copy by species; see `PredictionStore`. It is built in the cache on first use from what an atlas folder holds:
 the archive `predictions.zarr.zip` (see `exchange`), or the tiles of `predictions.zarr` (see `TileStore`).
-`write_atlas` writes an atlas folder with an archive.
+`write_atlas` writes an atlas folder with an archive. Beside it may lie further values of every cell
+(`cell_layers`) and what held-out surveys say of every species (`held_out`).
 """
 
 from sdm_core.prediction.atlas import CARD_FILE, MANIFEST_FILE, verify_manifest, write_atlas, write_manifest
