@@ -111,6 +111,11 @@ def is_share(quantity: str) -> bool:
     return quantity.removesuffix(WIDTH_SUFFIX).endswith(_SHARE_SUFFIX)
 
 
+def is_around_zero(quantity: str) -> bool:
+    """Whether 0 lies in the middle of the ramp of a quantity."""
+    return quantity in _AROUND_ZERO
+
+
 def ends_early(quantity: str) -> bool:
     """Whether the scale of a quantity may end below its largest values, which take the colour of the end."""
     if quantity.endswith(WIDTH_SUFFIX):

@@ -124,6 +124,7 @@ def _draw(
             masked=("hatched" if every_cell else "grey") if display.masked else "",
             highest=high,
             lowest=low,
+            undefined=bool(np.isnan(drawn.values).any()),
         )
     )
 

@@ -10,7 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui import hexagons, region_statuses, resources
-from pages.ui.messages import GROUPS, layer_base
+from pages.ui.messages import GROUPS, layer_base, layer_name, say
 
 if TYPE_CHECKING:
     from pages.ui.hexagons import MapCells
@@ -151,17 +151,21 @@ def digests() -> list[str]:
 def fine_values(atlas: Atlas, layer: str) -> dict[str, NDArray[np.float32]]:
     """Values of a layer of the session's lists in every cell: itself, its base, ends of intervals."""
     from sdm_core.indicators.map_layers import has_interval, map_interval, map_values
+    from sdm_core.indicators.map_texts import width_of
 
     key = (str(atlas.store.version), layer, *digests())
     kept: dict[tuple[str, ...], dict[str, NDArray[np.float32]]] = st.session_state.setdefault(_KEPT, {})
     found = kept.pop(key, None)
     if found is None:
         lists, base = region_statuses.matched(atlas), layer_base(layer)
-        found = {layer: map_values(atlas.store, layer, statuses=lists)}
-        if base != layer:
-            found[base] = map_values(atlas.store, base, statuses=lists)
-        if has_interval(atlas.store, base, lists):
-            found["low"], found["high"] = map_interval(atlas.store, base, statuses=lists)
+        with st.spinner(say("working_out", layer=layer_name(layer))):
+            found = {base: map_values(atlas.store, base, statuses=lists)}
+            if has_interval(atlas.store, base, lists):
+                found["low"], found["high"] = map_interval(atlas.store, base, statuses=lists)
+            if layer == width_of(base):
+                found[layer] = found["high"] - found["low"]
+            elif layer != base:
+                found[layer] = map_values(atlas.store, layer, statuses=lists)
     kept[key] = found
     while len(kept) > _MOST_KEPT:
         kept.pop(next(iter(kept)))

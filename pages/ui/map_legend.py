@@ -20,11 +20,12 @@ def legend(
     masked: str = "",
     highest: float | None = None,
     lowest: float | None = None,
+    undefined: bool = False,
 ) -> str:
     """HTML of the legend: name, unit, ramp with its ends, swatches, size of what is drawn, atlas and date.
 
     masked: "hatched" or "grey", where what lies outside the model's experience is so. highest, lowest: values
-    drawn; an end of the ramp says where it stands for more, or less.
+    drawn; an end of the ramp says where it stands for more, or less. undefined: some cells have no value.
     """
     ink = palette.inks()
     title = f"<i>{html.escape(name)}</i>" if italic else html.escape(name)
@@ -39,6 +40,11 @@ def legend(
         )
         label = say("legend_cutoff", value=layer_value(scale.layer, scale.cutoff))
         swatches.append(f'<span class="fs-swatch" style="background:{palette.css(ink.faint)}"></span>{label}')
+    if undefined:
+        swatches.append(
+            f'<span class="fs-swatch" style="background:{palette.css(ink.outside)}"></span>'
+            + say("legend_undefined")
+        )
     swatches.append(
         f'<span class="fs-swatch fs-none" style="background:{palette.css(ink.land)}"></span>'
         + say("legend_missing")

@@ -57,6 +57,7 @@ EXPLORE: dict[str, str] = {
     "legend_cell": "cell ≈ {area} km²",
     "tooltip_mean": "mean of a hexagon of {area} km²",
     "tooltip_most": "most of a hexagon of {area} km²",
+    "working_out": "Working out “{layer}” from your list …",
     "tooltip_interval": "90 % interval {low}–{high}",
     "tooltip_interval_mean": "90 % interval of single cells {low}–{high}",
     "tooltip_value": "value {value} ({low}–{high})",

@@ -84,19 +84,19 @@ def colours(
 ) -> NDArray[np.uint8]:
     """RGB of each value between `low` and `high`, or of its category, uint8 (n, 3).
 
-    NaN and values below `cutoff` are faint, and zero below a cut-off has an ink of its own. What lies
+    NaN is grey, values below `cutoff` are faint, and zero below a cut-off has an ink of its own. What lies
     `outside` the model's experience is three quarters grey, as much as the stripes of the tiles cover.
     """
     if categories is not None:
         places = categories.places_of(values)
-        found = np.array([*categories.colours, ink.faint[:3]], dtype=np.uint8)[places]
+        found = np.array([*categories.colours, ink.outside[:3]], dtype=np.uint8)[places]
     else:
         span = high - low if high > low else 1.0
         scaled = np.nan_to_num((values - low) / span)
         found = ramp(layer)[np.clip((scaled * 255).round(), 0, 255).astype(np.uint8)]
-        found[~np.isfinite(values)] = ink.faint[:3]
+        found[~np.isfinite(values)] = ink.outside[:3]
         if cutoff > 0:
-            found[~(values >= cutoff)] = ink.faint[:3]
+            found[values < cutoff] = ink.faint[:3]
             found[values == 0] = ink.zero[:3]
     if outside is not None:
         grey = np.array(ink.outside[:3], dtype=np.float64)

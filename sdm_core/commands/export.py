@@ -36,8 +36,24 @@ def add_arguments(subparsers: Any) -> None:
         "--layers",
         default=None,
         metavar="LIST",
-        help="some of richness, shannon, simpson, sse_richness, … with commas (default: richness when no "
-        "species is named)",
+        help="some of richness, shannon, endemic, richness_width, mess, … with commas, or all (default: "
+        "richness when no species is named)",
+    )
+    parser.add_argument(
+        "--status",
+        action="append",
+        default=[],
+        metavar="FILE.csv",
+        help="status list of which the first Red List gives the layers threatened_share, unassessed_share, "
+        "most_threatened and most_threatened_certain; may be given several times (format: "
+        "assets/statuses/README.md)",
+    )
+    parser.add_argument(
+        "--synonyms",
+        default=None,
+        metavar="FILE.csv",
+        help="table of synonyms for the taxa of --status: columns synonym and accepted, or what GBIF's name "
+        "matching writes",
     )
     parser.add_argument(
         "--crs", default="EPSG:4326", metavar="CRS", help="coordinate system of pixels (default: EPSG:4326)"
@@ -95,10 +111,27 @@ def run(args: argparse.Namespace) -> int:
     atlas = open_model(args.model)
     named = args.layers if args.layers is not None else ("" if args.species else "richness")
     names = [word.strip() for word in named.split(",") if word.strip()]
-    layers = choose_layers(atlas.store, names, args.species)
+    layers = choose_layers(atlas.store, names, args.species, _statuses(args, atlas))
     for path in _write(args, atlas, layers, region, spec):
         print(path)
     return 0
+
+
+def _statuses(args: argparse.Namespace, atlas: Any) -> list[Any]:
+    """The status lists beside the species of the atlas."""
+    from sdm_core.errors import ExportError
+    from sdm_core.statuses import match_statuses, read_statuses, read_synonyms
+
+    if args.synonyms is not None and not args.status:
+        raise ExportError("--synonyms goes with --status, and no status list is given.")
+    if args.status and args.what == "catalogue":
+        raise ExportError(
+            "--status says nothing for catalogue, which is served to everybody; most Red Lists may not be "
+            "passed on."
+        )
+    synonyms = None if args.synonyms is None else read_synonyms(Path(args.synonyms))
+    files = [read_statuses(Path(name), synonyms=synonyms) for name in args.status]
+    return [match_statuses(file, atlas.store.species) for file in files]
 
 
 def check_suffix(what: str, out: Path) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sdm_core import regions
 from sdm_core.errors import ExportError, FlorascopeError
 from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
-from sdm_core.exports.layers import PROBABILITY_UNIT, Layer, Packed, pack
+from sdm_core.exports.layers import CATEGORY_UNIT, PROBABILITY_UNIT, Layer, Packed, pack
 from sdm_core.exports.metadata import atlas_tags, grain_sentence, meaning
 from sdm_core.exports.pixels import PixelIndex, pixel_index
 from sdm_core.exports.rasters import cells_of, writable_folder
@@ -278,7 +278,7 @@ def _variable_attributes(atlas: Atlas, variable: _Variable, packed: Packed) -> d
     attributes: dict[str, Any] = {
         "long_name": "probability of being recorded" if variable.by_species else layer.title,
         "units": "1"
-        if layer.unit in (PROBABILITY_UNIT, "expected species", "species", "nats")
+        if layer.unit in (PROBABILITY_UNIT, CATEGORY_UNIT, "expected species", "species", "nats")
         else layer.unit,
         "unit_name": layer.unit,
         "grid_mapping": "crs",
@@ -287,6 +287,9 @@ def _variable_attributes(atlas: Atlas, variable: _Variable, packed: Packed) -> d
     if packed.data.dtype == np.uint8:
         attributes["scale_factor"] = packed.scale
         attributes["add_offset"] = packed.offset
+    if layer.categories is not None and not variable.by_species:
+        attributes["flag_values"] = np.arange(len(layer.categories.names), dtype=packed.data.dtype)
+        attributes["flag_meanings"] = " ".join(name.replace(" ", "_") for name in layer.categories.names)
     if variable.by_species:
         attributes["valid_range"] = (
             np.array([0, 200], dtype=np.uint8)

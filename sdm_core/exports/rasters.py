@@ -19,7 +19,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.windows import Window
 
 from sdm_core import regions
-from sdm_core.colours import ramp_colours
+from sdm_core.colours import Categories, is_around_zero, ramp_colours
 from sdm_core.errors import ExportError
 from sdm_core.exports.grid import BLOCK, Grid, PixelSpec, make_grid
 from sdm_core.exports.layers import NODATA_BYTE, PROBABILITY_STEP, Layer, Packed, pack
@@ -40,12 +40,17 @@ MAX_REPORT_PIXELS = 8_000_000
 
 @dataclass(frozen=True)
 class Band:
-    """What a GeoTIFF says of its band besides the numbers."""
+    """What a GeoTIFF says of its band besides the numbers, and how these are coloured.
+
+    categories: what whole numbers stand for. around_zero: 0 lies in the middle of the ramp.
+    """
 
     description: str
     unit: str
     ramp: str
     tags: Mapping[str, str]
+    categories: Categories | None = None
+    around_zero: bool = False
 
 
 def write_cog(
@@ -88,7 +93,10 @@ def write_cogs(
         for path, layer in files.items():
             packed = pack(layer.values(atlas.store, rows), asked.dtype, layer.species_id is not None)
             tags = {**layer_tags(atlas, layer), KEY_TAG: export_key(atlas, layer, grid, asked.dtype, cells)}
-            write_band(path, grid, index, packed, Band(layer.title, layer.unit, layer.ramp, tags))
+            band = Band(
+                layer.title, layer.unit, layer.ramp, tags, layer.categories, is_around_zero(layer.name)
+            )
+            write_band(path, grid, index, packed, band)
             yield path
 
 
@@ -103,6 +111,7 @@ def export_key(atlas: Atlas, layer: Layer, grid: Grid, dtype: str, cells: NDArra
         "transform": list(grid.transform)[:6],
         "shape": [grid.height, grid.width],
         "dtype": dtype,
+        **({"lists": [matched.file.digest for matched in layer.lists]} if layer.lists else {}),
     }
     digest.update(json.dumps(decides, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(cells).data)
@@ -158,8 +167,9 @@ def write_rasters(
 def write_band(path: Path, grid: Grid, index: PixelIndex, packed: Packed, band: Band) -> None:
     """Write packed values (n_cells,) of the cells that `index` names as a GeoTIFF.
 
-    Blocks of 512, deflate, overviews by the nearest pixel where there are colours, else by the mean. What
-    was written is compared before the file gets its name. Raises `ExportError`.
+    Blocks of 512, deflate, overviews by the nearest pixel where there are colours, else by the mean, or by
+    the commonest of categories. What was written is compared before the file gets its name. Raises
+    `ExportError`.
     """
     by_row = np.append(packed.data, np.array([packed.nodata], dtype=packed.data.dtype))  # −1 is the last
     coloured = packed.data.dtype == np.uint8
@@ -176,7 +186,7 @@ def write_band(path: Path, grid: Grid, index: PixelIndex, packed: Packed, band: 
             raster.update_tags(**band.tags)
             if coloured:
                 raster.scales, raster.offsets = (packed.scale,), (packed.offset,)
-                raster.write_colormap(1, colour_table(packed, band.ramp))
+                raster.write_colormap(1, colour_table(packed, band))
             for rows in grid.strips():
                 raster.write(by_row[index[rows]], 1, window=_window(grid, rows))
         rasterio.shutil.copy(
@@ -186,7 +196,7 @@ def write_band(path: Path, grid: Grid, index: PixelIndex, packed: Packed, band: 
             compress="DEFLATE",
             predictor="NO" if coloured else "YES",
             blocksize=BLOCK,
-            overview_resampling="NEAREST" if coloured else "AVERAGE",
+            overview_resampling="NEAREST" if coloured else "AVERAGE" if band.categories is None else "MODE",
             bigtiff="IF_SAFER",
         )
         _compare(finished, path, grid, index, by_row)
@@ -201,17 +211,28 @@ def _gdal_refusals() -> Iterator[None]:
         raise OSError(f"GDAL: {error}") from error
 
 
-def colour_table(packed: Packed, ramp: str) -> dict[int, tuple[int, int, int, int]]:
-    """Colours of all bytes: the ramp from 0 to the largest value (200 of a probability), nodata clear."""
+def colour_table(packed: Packed, band: Band) -> dict[int, tuple[int, int, int, int]]:
+    """Colours of all bytes; nodata is clear, and numbers that stand for nothing are black.
+
+    Of amounts the ramp from 0 to the largest value (200 of a probability), or as far below 0 as above it; of
+    categories their own.
+    """
     used = packed.data[packed.data != NODATA_BYTE]
     top = 200 if packed.scale == PROBABILITY_STEP and packed.offset == 0 else int(used.max(initial=1))
-    colours = ramp_colours(ramp)
-    table = {}
-    for byte in range(256):
-        red, green, blue = (int(part) for part in colours[min(round(255 * byte / max(top, 1)), 255)])
-        table[byte] = (red, green, blue, 255)
-    table[NODATA_BYTE] = (0, 0, 0, 0)
-    return table
+    values = np.arange(256) * packed.scale + packed.offset
+    if band.categories is not None:
+        places = band.categories.places_of(values)
+        table = np.column_stack([np.zeros((256, 3), dtype=np.uint8), np.full(256, 255, dtype=np.uint8)])
+        table[places >= 0, :3] = np.array(band.categories.colours)[places[places >= 0]]
+    else:
+        shares: NDArray[Any] = np.arange(256) / max(top, 1)
+        if band.around_zero:
+            furthest = float(np.abs(values[used]).max(initial=packed.scale))
+            shares = (values / furthest + 1.0) / 2.0
+        steps = np.clip(np.rint(255 * shares), 0, 255).astype(np.int64)
+        table = np.column_stack([ramp_colours(band.ramp)[steps], np.full(256, 255, dtype=np.uint8)])
+    table[NODATA_BYTE] = 0
+    return {byte: (int(r), int(g), int(b), int(alpha)) for byte, (r, g, b, alpha) in enumerate(table)}
 
 
 def _profile(grid: Grid, packed: Packed) -> dict[str, Any]:

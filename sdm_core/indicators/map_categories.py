@@ -13,7 +13,7 @@ from sdm_core.statuses import ASSESSED
 
 #: Colours of the Red List: from blue to red, which people with any colour vision tell apart.
 STATUS_COLOURS: dict[str, tuple[int, int, int]] = {
-    "": (196, 200, 200),
+    "": (214, 211, 200),
     "LC": (58, 127, 184),
     "NT": (156, 203, 224),
     "VU": (246, 220, 110),
