@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -21,6 +18,7 @@ from sdm_core import config, exports
 from sdm_core.api import ApiSettings, create_api
 from sdm_core.registry import Atlas
 from tests.make_store import NAME
+from tests.serving import serve
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +39,7 @@ def published(simulated_atlas: Atlas, tmp_path_factory) -> Iterator[Path]:
 def address(published: Path) -> Iterator[str]:
     """Address of a running interface, mounted at /api as in the app."""
     app = Starlette(routes=[Mount("/api", create_api(ApiSettings(rate=0)))])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    end = time.monotonic() + 20
-    while not server.started and time.monotonic() < end:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}/api/v1/stac"
-    server.should_exit = True
-    thread.join(10)
+    yield from serve(app, "/api/v1/stac")
 
 
 def test_a_stac_reader_walks_from_the_root_to_every_raster(address):

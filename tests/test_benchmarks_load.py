@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
@@ -20,22 +16,7 @@ from sdm_core import config
 from sdm_core.__main__ import main
 from sdm_core.api import ApiSettings, create_api
 from sdm_core.benchmarks import load
-
-
-def serve(app: Starlette) -> Iterator[str]:
-    """Address of a running application."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    end = time.monotonic() + 20
-    while not server.started and time.monotonic() < end:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}/api"
-    server.should_exit = True
-    thread.join(10)
+from tests.serving import serve
 
 
 @pytest.fixture

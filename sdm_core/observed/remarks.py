@@ -102,8 +102,8 @@ def _nothing_inside(table: pd.DataFrame, region: Region) -> str:
             else "; check the coordinate system, or choose an area around it."
         )
         return (
-            f"The only record, at longitude {longitude[0]:.2f}, latitude {latitude[0]:.2f}, does not lie inside "
-            f"the region{way_out}"
+            f"The only record, at longitude {longitude[0]:.2f}, latitude {latitude[0]:.2f}, does not lie "
+            f"inside the region{way_out}"
         )
     if 2 * swapped > len(table):
         return (
