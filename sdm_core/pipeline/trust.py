@@ -62,7 +62,7 @@ def write_trust(
 
     By default all predictors weigh the same. Meyer & Pebesma 2021 weigh them by importance; for the atlas of
     European trees that told good predictions from bad less well where whole countries were held out (rank
-    correlation of the index with log loss 0.16 against 0.18, with F1 -0.28 against -0.31), and no better on
+    correlation of the index with log loss 0.15 against 0.18, with F1 -0.28 against -0.31), and no better on
     blocks. The notes hold the same comparison for any atlas whose held-out predictions are given.
 
     Args:
