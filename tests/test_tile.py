@@ -13,7 +13,9 @@ import shapely
 from sdm_core import __main__, pipeline
 from sdm_core import config as paths
 from sdm_core.benchmarks.faults.study import write_study
+from sdm_core.evaluation.splits import Split
 from sdm_core.models import load_model
+from sdm_core.pipeline.held_out import held_out_surveys
 from sdm_core.prediction import PredictionStore, TileStore
 from sdm_core.prediction.tiling import plan as plan_module
 from sdm_core.registry import open_atlas
@@ -83,6 +85,21 @@ def test_checkpoint_becomes_an_atlas_that_can_be_opened_and_tiled_again(
     assert ((store.lonlat > [8, 43]) & (store.lonlat < [9, 44])).all()
     limits = json.loads((finer / "model_card.json").read_text())["limits"]
     assert sum("has not been evaluated" in limit for limit in limits) == 1
+
+
+def test_what_held_out_surveys_say_goes_along_with_the_model(model: Path, region: Path, tmp_path: Path):
+    source = tmp_path / "model"
+    shutil.copytree(model, source)
+    logits = np.random.default_rng(0).normal(0, 2, (200, 5)).astype(np.float32)
+    found = held_out_surveys(
+        logits, (logits > 0).astype(np.uint8), Split("four", np.arange(200) % 4), np.zeros((200, 2))
+    )
+    names = json.loads((model / "model.json").read_text())["species"]
+    (source / "held_out.parquet").write_bytes(found.to_bytes(names))
+    arguments = ["--region", region, "--resolution", 5, "--no-hot", "--out", tmp_path / "atlas"]
+    assert _tile("--model", source, *arguments) == 0
+    held_out = PredictionStore.open(tmp_path / "atlas").held_out
+    np.testing.assert_allclose(held_out.thresholds("f1"), found.thresholds("f1"), atol=1e-6)
 
 
 def test_stopped_run_goes_on(model: Path, region: Path, tmp_path: Path, capsys):
