@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -12,9 +13,10 @@ def n_nodes(n_species: int, largest: int, expected: float) -> int:
     """Nodes that keep the quadrature error below 1e-9.
 
     n_species + 1 are exact. As the integrand behaves like x^(k + Σ p), about the root of that power is
-    enough; 3 roots and 32 more leave errors near 1e-12 (tested against the exact number).
+    enough; 3 roots and 32 more leave errors near 1e-12 (tested against the exact number). Rounded up to a
+    multiple of 16, so that cells much alike share their nodes.
     """
-    return min(n_species + 1, 32 + int(3 * np.sqrt(largest + expected)))
+    return min(n_species + 1, 32 + 16 * math.ceil(3 * math.sqrt(largest + expected) / 16))
 
 
 @lru_cache(maxsize=512)

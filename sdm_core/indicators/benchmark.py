@@ -8,6 +8,7 @@ cells of the atlas: as a percentile, and in words by the distance from their mea
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -212,7 +213,7 @@ def benchmark_region(
     """
     selected, weights = np.asarray(rows, dtype=np.int64), np.asarray(hectares, dtype=np.float64)
     whole: Any = getattr(store, "whole", None) or store
-    everywhere = _measures(whole, np.arange(whole.n_cells), statuses)
+    everywhere = _measures_everywhere(whole, statuses)
     inside = (
         {name: values[selected] for name, values in everywhere.items()}
         if whole is store
@@ -260,6 +261,28 @@ def check_outlines(outlines: regions.Outlines, store: StoreLike) -> None:
             f"No outline of {outlines.source} ({len(outlines.names)} read) holds a cell of the atlas "
             f"{store.name}; check that they lie on the land it covers, and their CRS."
         )
+
+
+#: Measures of all cells of an atlas by the digests of the status lists: many regions share them.
+_EVERYWHERE: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], dict[str, NDArray[np.float64]]]] = (
+    weakref.WeakKeyDictionary()
+)
+#: Sets of status lists kept per atlas.
+_MOST_KEPT = 4
+
+
+def _measures_everywhere(whole: Any, statuses: Sequence[MatchedStatuses]) -> dict[str, NDArray[np.float64]]:
+    """`_measures` of every cell of an atlas, worked out once for the same lists."""
+    key = tuple(matched.file.digest for matched in statuses)
+    kept = _EVERYWHERE.setdefault(whole, {})
+    if key not in kept:
+        while len(kept) >= _MOST_KEPT:
+            kept.pop(next(iter(kept)), None)
+        found = _measures(whole, np.arange(whole.n_cells), statuses)
+        for values in found.values():
+            values.setflags(write=False)
+        kept[key] = found
+    return kept[key]
 
 
 def _measures(
