@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.ui import explore_parts, frame, maps, numbers, region_statuses, resources
+from pages.ui import frame, layers, maps, numbers, region_statuses, resources
 from pages.ui.messages import CONCERN_LAYERS, LAYERS, say
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def show(
     cells = resources.region_cells(
         atlas.name, version, region.geometry_hash, reading.summary.containment, region
     )
-    masked = _choose_mask(atlas, reading, cells) and (
-        shown in explore_parts.PREDICTIONS or shown in CONCERN_LAYERS
-    )
+    masked = _choose_mask(atlas, reading, cells) and layers.is_prediction(shown)
     values, part = None, reading.part
     if shown in CONCERN_LAYERS:
         values = region_statuses.layer_values(atlas, reading, cells, shown)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from pages.ui import explore_parts, numbers, region_map, region_records
+from pages.ui import numbers, region_map, region_records, species_text
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -78,17 +78,17 @@ def map_and_table(
 def shown_species(table: pd.DataFrame) -> pd.DataFrame:
     """The species table as the page shows it: flags in words, columns in the order of reading."""
     own_flags = [
-        " · ".join(explore_parts.species_flags(*values))
+        " · ".join(species_text.species_flags(*values))
         for values in zip(
             table["endemic"], table["habitats_directive"], table["invasive_union_concern"], strict=True
         )
     ]
     own_sources = [
-        explore_parts.flag_origin(source, date) if flag else ""
+        species_text.flag_origin(source, date) if flag else ""
         for flag, source, date in zip(own_flags, table["flag_source"], table["flag_date"], strict=True)
     ]
     added_sources = [
-        explore_parts.flag_origin(source, date)
+        species_text.flag_origin(source, date)
         for source, date in zip(table["status_source"], table["status_date"], strict=True)
     ]
     flags = [_joined(*texts) for texts in zip(own_flags, table["statuses"], strict=True)]
