@@ -320,7 +320,7 @@ REGION: dict[str, str] = {
     "status_unmatched": "Not in this atlas: {n} entries of {name}",
     "status_list_title": "{name} ({region})",
     "status_completed": "with predicted categories {share} %",
-    "status_worst": "Most threatened: {certain} almost certain, {possible} possible.",
+    "status_worst": "Most threatened: {certain} certain, {possible} possible.",
     "status_star": "STAR-like score {star}.",
     "status_none": "none",
     "status_bar": "Shares of the expected species: {shares}",

@@ -252,9 +252,9 @@ def _list(listed: ListSummary) -> None:
             share = numbers.number(100 * listed.completed.threatened_share, 1)
             lines.append(html.escape(say("status_completed", share=share)).capitalize() + ".")
         none = say("status_none")
-        lines.append(
-            say("status_worst", certain=official.certain or none, possible=official.possible or none)
-        )
+        meaning = html.escape(listed.certainty_text)
+        worst = say("status_worst", certain=official.certain or none, possible=official.possible or none)
+        lines.append(f'<span data-tip title="{meaning}" tabindex="0">{worst}</span>')
         tip = html.escape(THREAT_TEXTS["star_like"])
         score = say("status_star", star=numbers.number(official.star_like))
         lines.append(f'<span data-tip title="{tip}" tabindex="0">{score}</span>')
