@@ -24,6 +24,7 @@ from sdm_core.api import ApiSettings, create_api
 from sdm_core.api.caches import ByteCache
 from sdm_core.api.limits import TokenBuckets, client_of
 from sdm_core.api.refusals import ApiError
+from sdm_core.api.species_search import SpeciesNames
 from sdm_core.api.work import WorkRoom
 from sdm_core.errors import ConfigurationError, CorruptStoreError
 from sdm_core.prediction import decode
@@ -98,6 +99,13 @@ def test_the_list_of_atlases_leads_to_everything_else(client, simulated_atlas):
 )
 def test_species_are_found_by_any_of_their_names_and_where_misspelt(client, text, first):
     assert client.get(f"{HERE}/species", params={"q": text}).json()["species"][0]["species"] == first
+
+
+def test_species_are_found_by_a_synonym():
+    table = pd.DataFrame({"species": ["Abies alba", "Poa annua"], "synonyms": ["Abies pectinata", ""]})
+    names = SpeciesNames.of(table)
+    assert names.search("abies PECT") == [0]
+    assert names.search("poa") == [1]
 
 
 def test_a_search_that_finds_nothing_is_an_empty_page(client):

@@ -65,6 +65,7 @@ class SpeciesEntry(BaseModel):
     family: str | None = None
     common_genus: str | None = Field(default=None, description="English name of the genus.")
     gbif_key: int | None = None
+    synonyms: str | None = Field(default=None, description="Other names of the species, joined by “; ”.")
     endemic: bool | None = Field(default=None, description="null where nobody has assessed it.")
     habitats_directive: str | None = None
     invasive_union_concern: bool | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sdm_core.naming import SYNONYMS
 from sdm_core.regions.places import plain_text
 
 #: Share of letters a misspelt name must have in common with the right one.
@@ -21,6 +22,7 @@ class SpeciesNames:
     scientific: list[str]
     common: list[str]
     family: list[str]
+    synonyms: list[str]
 
     @classmethod
     def of(cls, species: pd.DataFrame) -> SpeciesNames:
@@ -31,14 +33,15 @@ class SpeciesNames:
                 return [""] * len(species)
             return [plain_text(str(text)) for text in species[column].fillna("")]
 
-        return cls(plain("species"), plain("common_genus"), plain("family"))
+        return cls(plain("species"), plain("common_genus"), plain("family"), plain(SYNONYMS))
 
     def search(self, text: str) -> list[int]:
         """Ids of species that match a text, best first.
 
         In this order: the scientific name, its beginning; the beginning of a later word of it, or of the
-        English name of the genus; the beginning of the family; any part of a name; and where nothing of all
-        that is found, names that are spelt alike. An empty text matches all, in the order of the atlas.
+        English name of the genus, or a synonym; the beginning of the family; any part of a name; and where
+        nothing of all that is found, names that are spelt alike. An empty text matches all, in the order of
+        the atlas.
         """
         wanted = plain_text(text)
         if not wanted:
@@ -57,6 +60,8 @@ class SpeciesNames:
         if name.startswith(wanted):
             return 1
         if f" {wanted}" in name or common.startswith(wanted) or f" {wanted}" in common:
+            return 2
+        if wanted in self.synonyms[row]:
             return 2
         if family.startswith(wanted):
             return 3

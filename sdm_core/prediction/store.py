@@ -29,7 +29,7 @@ from sdm_core.prediction.held_out import HeldOutSurveys, read_held_out
 from sdm_core.prediction.information import effort_density, expected_information
 from sdm_core.prediction.integrity import STORE_FILE, read_meta, read_stamp
 from sdm_core.prediction.store_files import StoreFiles
-from sdm_core.prediction.sums import PyramidLevel, RegionSums, Totals, add_rows
+from sdm_core.prediction.sums import PyramidLevel, RegionSums, Totals, add_rows, checked_rows
 from sdm_core.regions import cells_to_parents, hectare_quantum
 
 logger = logging.getLogger(__name__)
@@ -356,35 +356,7 @@ class PredictionStore(StoreFiles):
     def _checked_rows(
         self, rows: ArrayLike, hectares: ArrayLike | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Rows ascending, each once, and their areas in quanta."""
-        wanted = np.asarray(rows, dtype=np.int64)
-        inside = None if hectares is None else np.asarray(hectares, dtype=np.float64)
-        if inside is not None and inside.shape != wanted.shape:
-            raise ValueError(f"{inside.shape} hectares for {wanted.shape} rows; give one number per row")
-        if wanted.size and not (np.diff(wanted) > 0).all():
-            wanted, first = np.unique(wanted, return_index=True)
-            inside = None if inside is None else inside[first]
-        if not wanted.size:
-            raise NoDataInRegionError(
-                f"the region holds no cell of the atlas {self.name}; choose one on the land it covers"
-            )
-        if wanted[0] < 0 or wanted[-1] >= self.n_cells:
-            raise IndexError(f"rows run from {wanted[0]} to {wanted[-1]}; the store has {self.n_cells} cells")
-        whole = self._quanta[wanted]
-        if inside is None:
-            return wanted, whole
-        quanta = inside / hectare_quantum(self.resolution)
-        if not ((quanta >= 0) & (quanta <= whole) & (quanta == np.rint(quanta))).all():
-            raise ValueError(
-                "hectares of rows must be from 0 to the area of the cell, in steps of "
-                f"{hectare_quantum(self.resolution)} ha"
-            )
-        if not quanta.any():
-            raise NoDataInRegionError(
-                f"the region holds none of the area of the cells of the atlas {self.name}; choose a larger "
-                "one"
-            )
-        return wanted, quanta
+        return checked_rows(rows, hectares, self._quanta, hectare_quantum(self.resolution), self.name)
 
     # Observed records -------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sdm_core.errors import NoDataInRegionError
 from sdm_core.prediction.code import PROBABILITY_OF_CODE, SQUARE_OF_MAX_CODE
 from sdm_core.prediction.content import HECTARES_PER_KM2
 from sdm_core.prediction.derive import row_chunks, weighted_square_sums
@@ -189,3 +190,38 @@ def add_rows(
             return
     left = rows_of_runs(first, stop)
     totals.add_cells(codes, left, quanta[left])
+
+
+def checked_rows(
+    rows: ArrayLike, hectares: ArrayLike | None, whole_quanta: NDArray[np.float64], quantum: float, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows ascending, each once, and their areas in quanta.
+
+    hectares: area of each row inside a region; None for the whole cells. whole_quanta: areas of all cells of
+    the store called `name`, in quanta of `quantum` hectares. Raises as `PredictionStore.region_sums`.
+    """
+    wanted = np.asarray(rows, dtype=np.int64)
+    inside = None if hectares is None else np.asarray(hectares, dtype=np.float64)
+    if inside is not None and inside.shape != wanted.shape:
+        raise ValueError(f"{inside.shape} hectares for {wanted.shape} rows; give one number per row")
+    if wanted.size and not (np.diff(wanted) > 0).all():
+        wanted, first = np.unique(wanted, return_index=True)
+        inside = None if inside is None else inside[first]
+    if not wanted.size:
+        raise NoDataInRegionError(
+            f"the region holds no cell of the atlas {name}; choose one on the land it covers"
+        )
+    n_cells = len(whole_quanta)
+    if wanted[0] < 0 or wanted[-1] >= n_cells:
+        raise IndexError(f"rows run from {wanted[0]} to {wanted[-1]}; the store has {n_cells} cells")
+    whole = whole_quanta[wanted]
+    if inside is None:
+        return wanted, whole
+    quanta = inside / quantum
+    if not ((quanta >= 0) & (quanta <= whole) & (quanta == np.rint(quanta))).all():
+        raise ValueError(f"hectares of rows must be from 0 to the area of the cell, in steps of {quantum} ha")
+    if not quanta.any():
+        raise NoDataInRegionError(
+            f"the region holds none of the area of the cells of the atlas {name}; choose a larger one"
+        )
+    return wanted, quanta

@@ -25,7 +25,15 @@ from sdm_core.prediction import PredictionStore, decode
 from sdm_core.registry import Atlas
 
 _ROWS_PER_CHUNK = 20_000
-_TEXT_COLUMNS = ("species", "family", "common_genus", "habitats_directive", "flag_source", "flag_date")
+_TEXT_COLUMNS = (
+    "species",
+    "family",
+    "common_genus",
+    "habitats_directive",
+    "flag_source",
+    "flag_date",
+    "synonyms",
+)
 
 SearchText = Annotated[
     str,
