@@ -25,7 +25,7 @@ from sdm_core.api.caches import ByteCache
 from sdm_core.api.limits import TokenBuckets, client_of
 from sdm_core.api.refusals import ApiError
 from sdm_core.api.species_search import SpeciesNames
-from sdm_core.api.work import WorkRoom
+from sdm_core.api.work import WorkRoom, check_in_time
 from sdm_core.errors import ConfigurationError, CorruptStoreError
 from sdm_core.prediction import decode
 from tests.make_store import NAME, SPECIES
@@ -449,6 +449,25 @@ def test_work_is_bounded_in_number_and_time():
         assert await room.do(lambda: 3) == 3
 
     asyncio.run(go())
+
+
+def test_late_work_stops_at_its_next_step_and_frees_its_slot():
+    steps: list[int] = []
+
+    def work() -> None:
+        for step in range(200):
+            check_in_time()
+            steps.append(step)
+            time.sleep(0.02)
+
+    room = WorkRoom("test", slots=1, waiting=0, seconds=0.1)
+    with pytest.raises(ApiError, match="not ready after"):
+        asyncio.run(room.do(work))
+    end = time.monotonic() + 5
+    while room.present and time.monotonic() < end:
+        time.sleep(0.01)
+    assert 0 < len(steps) < 20
+    assert asyncio.run(room.do(lambda: check_in_time() or "next")) == "next"
 
 
 def test_an_error_of_the_work_itself_is_no_late_answer():

@@ -10,6 +10,7 @@ from sdm_core import applicability, indicators, regions
 from sdm_core.api.posted import Posted
 from sdm_core.api.refusals import ApiError
 from sdm_core.api.settings import ApiSettings
+from sdm_core.api.work import check_in_time
 from sdm_core.indicators import rule_options
 from sdm_core.observed import observe_region
 from sdm_core.on_demand.own_files import OwnData
@@ -157,9 +158,11 @@ def answer_region(
     store = atlas.store
     own = own or OwnData()
     chosen = select(store, region, question.containment)
+    check_in_time()
     matched = [match_statuses(file, store.species) for file in own.statuses]
     if own.outlines is not None:
         indicators.check_outlines(own.outlines, store)
+    check_in_time()
     summary = indicators.summarise_region(
         store,
         chosen.rows,
@@ -171,6 +174,7 @@ def answer_region(
         statuses=matched,
         **dict(question.options),
     )
+    check_in_time()
     trust = applicability.assess_trust(store, chosen.rows, summary, atlas.card, hectares=chosen.hectares)
     table = summary.species_table
     shown = table if question.n_species is None else table.head(question.n_species)
@@ -181,6 +185,7 @@ def answer_region(
     }
     if matched:
         answer["matching"] = [matching_of(found) for found in matched]
+    check_in_time()
     if own.records is not None:
         answer["observed"] = observe_region(own.records, region, store.species, summary).to_dict()
     if own.outlines is not None:

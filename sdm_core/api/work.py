@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -14,11 +15,33 @@ Result = TypeVar("Result")
 _RETRY_S = 5
 
 
+_deadline = threading.local()
+
+
+def check_in_time() -> None:
+    """Stop work whose client has been told that it took too long; to be asked between steps of long work.
+
+    Raises:
+        ApiError: 503, the time of the work in this thread is over. Outside of a `WorkRoom` it never is.
+    """
+    if time.monotonic() > getattr(_deadline, "end", float("inf")):
+        raise ApiError(503, "The answer took too long and was given up.", {"Retry-After": str(_RETRY_S)})
+
+
+def _within(end: float, work: Callable[[], Result]) -> Result:
+    """Do a piece of work in this thread, with the moment its time is over."""
+    _deadline.end = end
+    try:
+        return work()
+    finally:
+        del _deadline.end
+
+
 class WorkRoom:
     """`slots` threads for one kind of work, with a bounded queue in front of them.
 
-    A thread cannot be ended: work that outlasts its time goes on and keeps its slot, so that late work never
-    adds up, while its client is told to come back.
+    A thread cannot be ended: work that outlasts its time keeps its slot until it next asks
+    `check_in_time`, so that late work never adds up, while its client is told to come back.
     """
 
     def __init__(self, name: str, slots: int, waiting: int, seconds: float):
@@ -48,7 +71,7 @@ class WorkRoom:
                 )
             self._present += 1
         try:
-            future = self._pool.submit(work)
+            future = self._pool.submit(_within, time.monotonic() + self.seconds, work)
         except RuntimeError:
             self._leave()
             raise
