@@ -46,7 +46,8 @@ def test_probabilities_are_percents_with_sensible_digits(probability, text):
 def test_cells_below_the_cutoff_and_without_a_value_are_not_coloured():
     ink = palette.LIGHT
     painted = palette.colours("species", np.array([0.0, 0.01, 0.5, 1.0, np.nan]), 0, 1, 0.02, ink)
-    assert painted[[1, 4]].tolist() == [list(ink.faint[:3])] * 2
+    assert painted[1].tolist() == list(ink.faint[:3])
+    assert painted[4].tolist() == list(ink.outside[:3])
     assert painted[0].tolist() == list(ink.zero[:3])
     assert painted[3].tolist() == palette.ramp("species")[255].tolist()
 
@@ -80,7 +81,7 @@ def test_published_layers_are_made_once_and_the_oldest_are_dropped():
 
 
 def test_every_sentence_the_pages_ask_for_exists():
-    prefixes = ("mode_", "only_", "about_", "grade_", "view_")
+    prefixes = ("mode_", "only_", "about_", "grade_", "view_", "several_from_")
     for path in PAGES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
