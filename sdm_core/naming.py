@@ -165,10 +165,10 @@ def is_same_taxon(name: str, other: str) -> bool:
 
 def _are_alike(words: Sequence[str], others: Sequence[str]) -> bool:
     """Whether both genus and epithet of two names are alike: a long genus makes up for no epithet."""
-    return all(
-        _likeness(words[place], others[place]) >= least
-        for place, least in ((0, _LEAST_LIKENESS), (-1, _LEAST_LIKENESS_OF_EPITHETS))
-    )
+    if _likeness(words[0], others[0]) < _LEAST_LIKENESS:
+        return False
+    same_stem = _GENDER.sub("", words[-1]) == _GENDER.sub("", others[-1])
+    return same_stem or _likeness(words[-1], others[-1]) >= _LEAST_LIKENESS_OF_EPITHETS
 
 
 def _likeness(text: str, other: str) -> float:

@@ -257,6 +257,19 @@ def test_the_report_command_takes_a_table_of_synonyms(simulated_atlas_folder, tm
     assert said.count("\n") == 1
 
 
+def test_an_epithet_that_many_species_share_is_suggested_for_its_own_genus_only():
+    atlas = pd.DataFrame(
+        {"species": ["Abies alba", "Populus alba", "Poa alpina", "Aster alpinus", "Salix alba"]}
+    )
+
+    def suggested(taxon: str) -> str:
+        return statuses.match_statuses(read(rows((taxon, "VU"))), atlas).unmatched["suggestions"].iloc[0]
+
+    assert suggested("Abies albus") == "Abies alba"
+    assert suggested("Gentiana alpina") == ""
+    assert suggested("Centaurea jankae") == ""
+
+
 def test_synonyms_of_several_species_are_not_matched_and_name_them():
     content = rows(("Arbor una", "VU"), header=f"{HEADER},synonyms", more=",Fagus sylvatica; Abies alba")
     missed = statuses.match_statuses(read(content), ATLAS).unmatched.iloc[0]
