@@ -71,6 +71,8 @@ def test_an_atlas_notes_its_importances_and_errors_inside_and_outside(folder: Pa
     assert check["threshold"] == pytest.approx(settings["threshold"])
     assert settings["held_out"]["inside"] == check["inside"]
     assert check["inside"]["n_sites"] + check["outside"]["n_sites"] == settings["n_sites"]
+    # same folds as those of the limit, which is the index of one of the sites
+    assert check["inside"]["dissimilarity_up_to"] == pytest.approx(check["threshold"])
     assert check["inside"]["skill"] > 0.1
     # by construction few training sites lie beyond the whisker
     assert check["outside"]["n_sites"] < 0.2 * check["n_sites"]
