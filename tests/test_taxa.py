@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sdm_core import config
 from sdm_core.errors import OccurrenceError, UnknownSpeciesError
+from sdm_core.naming import SynonymPair, is_same_taxon, synonym_columns
 from sdm_core.occurrences import Occurrences
 from sdm_core.taxa import (
     COMMON_GENERA,
@@ -222,3 +224,66 @@ def test_iberian_flora_carries_endemics_and_the_habitats_directive(data_dir):
     assert table.loc["Quercus ilex", "habitats_directive"] == ""
     assert table.loc["Sambucus nigra", "habitats_directive"] == "in part"
     assert set(table.loc[table["habitats_directive"] != "", "flag_date"]) == {"2025"}
+
+
+def test_synonyms_count_in_both_directions_and_only_where_they_are_the_same_plants():
+    pairs = [
+        SynonymPair("Anagallis arvensis", "Lysimachia arvensis", "one"),
+        SynonymPair("Cormus domestica", "Sorbus domestica", "one"),
+        SynonymPair("Sorbus domestica", "Cormus domestica", "other"),
+        SynonymPair("Anacamptis urvilleana", "Anacamptis pyramidalis", "one"),  # a part of it
+        SynonymPair("Malva alba", "Abies alba", "one"),
+        SynonymPair("Malva alba", "Salix alba", "one"),  # so it is neither
+        SynonymPair("Populus alba", "Salix alba", "one"),  # a species of its own here
+    ]
+    names = ["Anagallis arvensis", "Sorbus domestica", "Anacamptis pyramidalis", "Abies alba", "Salix alba"]
+    found = synonym_columns([*names, "Populus alba"], pairs)
+    assert found["synonyms"].tolist() == ["Lysimachia arvensis", "Cormus domestica", "", "", "", ""]
+    assert found["synonym_source"].tolist() == ["one", "one; other", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "same"),
+    [
+        ("Althaea hirsuta", "Malva setigera", False),
+        ("Sorbus torminalis L.", "Torminaria torminalis (L.) Dippel", True),
+        ("Aster alpinus", "Erigeron alpina", True),
+        ("Atropa belladonna", "Atropa bella-donna", True),
+        ("Allium massaesylum", "Allium massaessylum", True),
+        ("Androsace vandellii", "Androsace alpina", False),
+        ("", "Abies alba", False),
+    ],
+)
+def test_names_of_the_same_plants_differ_in_genus_ending_or_spelling_only(name, other, same):
+    assert is_same_taxon(name, other) is same
+    assert is_same_taxon(other, name) is same
+
+
+def test_synonyms_come_from_the_occurrences_gbif_and_the_policy_lists(tmp_path):
+    own = pd.DataFrame({"species": ["Anagallis arvensis"], "synonyms": ["Lysimachia arvensis"]})
+    (tmp_path / "names.csv").write_text(
+        "originalName,key,rank,matchType,family,species\n"
+        "Sorbus domestica,1,SPECIES,EXACT,Rosaceae,Cormus domestica\n"
+    )
+    directive = [listed("Planta rara", accepted_name="Herba rara", accepted="7")]
+    table = species_table(
+        seen("Anagallis arvensis", "Sorbus domestica", "Herba rara", taxa=own),
+        gbif_names=tmp_path / "names.csv",
+        policy_folder=policy_folder(tmp_path, directive),
+    ).set_index("species")
+    assert table["synonyms"].to_dict() == {
+        "Anagallis arvensis": "Lysimachia arvensis",
+        "Herba rara": "Planta rara",
+        "Sorbus domestica": "Cormus domestica",
+    }
+    assert table["synonym_source"].tolist() == ["made up", "GBIF Backbone Taxonomy", "GBIF Backbone Taxonomy"]
+
+
+def test_shipped_synonyms_are_no_species_of_their_atlas():
+    table = pd.read_csv(
+        config.ASSETS_DIR / "atlases" / "iberian-flora" / "species.csv", keep_default_na=False
+    )
+    given = table[table["synonyms"] != ""]
+    assert len(given) > 200
+    assert not set("; ".join(given["synonyms"]).split("; ")) & set(table["species"])
+    assert (given["synonym_source"] != "").all()
