@@ -23,7 +23,7 @@ from sdm_core.indicators.map_categories import APPLICABILITY, STATUSES, predicto
 from sdm_core.indicators.map_texts import INTERVALS, MAP_LAYERS, WIDTH_LAYERS, width_of
 from sdm_core.indicators.region import flag_members
 from sdm_core.intervals import ErrorModel, cell_half_widths
-from sdm_core.prediction.once import once_per_store
+from sdm_core.prediction.once import once_per_files, once_per_store
 from sdm_core.statuses import MatchedStatuses
 
 #: Codes of an atlas at most, so that layers that follow from all of them take a few seconds.
@@ -174,7 +174,7 @@ def map_interval(
     return np.maximum(values - half, least), np.minimum(values + half, most)
 
 
-@once_per_store
+@once_per_files
 def _half_widths(store: Any) -> dict[str, NDArray[np.float32]]:
     """Half the width of every interval that needs no list, each (n_cells,)."""
     weights = concern_weights(store)
@@ -195,7 +195,7 @@ def _errors(store: Any) -> ErrorModel:
     return model
 
 
-@once_per_store
+@once_per_files
 def _layers_of_codes(store: Any) -> dict[str, NDArray[np.float32]]:
     """Layers that follow from the codes alone, each (n_cells,)."""
     return concern_layers(store, np.arange(store.n_cells))

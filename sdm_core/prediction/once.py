@@ -6,7 +6,9 @@ import functools
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from sdm_core.prediction.files import HELD_OUT_FILE, TRUST_FILE
 
 Result = TypeVar("Result")
 
@@ -32,3 +34,54 @@ def once_per_store(function: Callable[[Any], Result]) -> Callable[[Any], Result]
             return known.setdefault(store, result)
 
     return remembered
+
+
+class _Result:
+    """A result that can be referred to weakly."""
+
+    __slots__ = ("__weakref__", "value")
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def once_per_files(function: Callable[[Any], Result]) -> Callable[[Any], Result]:
+    """As `once_per_store`, but shared by all stores that were opened from the same files.
+
+    So pages and interface, which open an atlas each, work a layer out together. Whoever asks while it is
+    being worked out waits for it.
+    """
+    by_store: WeakKeyDictionary[Any, _Result] = WeakKeyDictionary()
+    by_files: WeakValueDictionary[tuple, _Result] = WeakValueDictionary()
+    making: dict[tuple, threading.Lock] = {}
+    lock = threading.Lock()
+
+    @functools.wraps(function)
+    def remembered(store: Any) -> Result:
+        with lock:
+            found = by_store.get(store)
+        if found is None:
+            files = _files_of(store)
+            with lock:
+                in_turn = making.setdefault(files, threading.Lock())
+            with in_turn:
+                with lock:
+                    found = by_files.get(files)
+                if found is None:
+                    found = _Result(function(store))
+                with lock:
+                    by_files[files] = by_store[store] = found
+                    making.pop(files, None)
+        value: Result = found.value
+        return value
+
+    return remembered
+
+
+def _files_of(store: Any) -> tuple:
+    """What tells the files of one store from those of another, and from later ones in the same place."""
+    stamps = []
+    for name in (TRUST_FILE, HELD_OUT_FILE):
+        path = store.folder / name
+        stamps.append(path.stat().st_mtime_ns if path.is_file() else 0)
+    return (str(store.folder), store.version, store.n_cells, *stamps)
