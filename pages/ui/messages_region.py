@@ -317,6 +317,14 @@ REGION: dict[str, str] = {
     "status_format": "The format in full",
     "status_matched": "{n} of {total} entries are species of this atlas.",
     "status_remove": "Remove",
+    "status_other_names": "{n} entries were found under another name or by a key:",
+    "synonyms_file": "Table of synonyms, if your lists use other names",
+    "synonyms_help": (
+        "CSV with the columns synonym and accepted: two names of one species in each row; the tables that "
+        "GBIF's name matching writes are read as they are. It holds for all lists of this session."
+    ),
+    "synonyms_have": "Synonyms from {name}: {n} pairs of names",
+    "synonyms_remove": "Remove the synonyms",
     "status_unmatched": "Not in this atlas: {n} entries of {name}",
     "status_list_title": "{name} ({region})",
     "status_completed": "with predicted categories {share} %",

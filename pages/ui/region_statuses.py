@@ -1,4 +1,4 @@
-"""Threatened, protected, invasive and endemic species of a region, and the status lists a user adds."""
+"""Threatened, protected, invasive and endemic species of a region, by the atlas and the lists of a user."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui import frame, hexagons, numbers, resources
+from pages.ui import frame, hexagons, numbers, region_lists, resources
 from pages.ui.messages import CONCERN_LAYERS, say
-from sdm_core import config
-from sdm_core.errors import FlorascopeError
+from pages.ui.region_lists import files, matched
 
 if TYPE_CHECKING:
     from pages.ui.hexagons import MapCells
@@ -22,26 +21,14 @@ if TYPE_CHECKING:
     from sdm_core.indicators import ListSummary, RegionSummary, SpeciesGroup
     from sdm_core.regions import Region
     from sdm_core.registry import Atlas
-    from sdm_core.statuses import MatchedStatuses, StatusFile
 
-#: Lists of the session by digest, in the order they were added: never in a cache that sessions share.
-_KEPT, _MATCHED, _SUMMARY, _ROUND = "status_files", "status_matched", "status_summary", "status_round"
+#: Numbers of the session's lists for the last region: never in a cache that sessions share.
+_SUMMARY = "status_summary"
 #: Layers of the last region read, by atlas version, region and lists.
 _LAYERS = "status_layers"
-_MAX_LISTS = 12
-_STATUSES = config.ASSETS_DIR / "statuses"
 _TABLE_HEIGHT = 300
 #: Categories in the order of the table of species, which leaves out LC, NE and NA.
 _ORDER = ("CR", "EN", "VU", "NT", "protected", "invasive", "alien", "endemic", "RE", "EW", "EX", "DD")
-
-
-def files() -> list[StatusFile]:
-    """Status lists of this session."""
-    return list(_kept().values())
-
-
-def _kept() -> dict[str, StatusFile]:
-    return st.session_state.setdefault(_KEPT, {})
 
 
 def with_lists(atlas: Atlas, region: Region, summary: RegionSummary) -> RegionSummary:
@@ -72,22 +59,6 @@ def with_lists(atlas: Atlas, region: Region, summary: RegionSummary) -> RegionSu
     return kept[1]
 
 
-def matched(atlas: Atlas) -> list[MatchedStatuses]:
-    """The session's lists beside the species of an atlas."""
-    return [_matched(file, atlas) for file in files()]
-
-
-def _matched(file: StatusFile, atlas: Atlas) -> MatchedStatuses:
-    """A list beside the species of an atlas, matched once per session."""
-    from sdm_core import statuses
-
-    kept = st.session_state.setdefault(_MATCHED, {})
-    key = (file.digest, atlas.name, str(atlas.store.version))
-    if key not in kept:
-        kept[key] = statuses.match_statuses(file, atlas.store.species)
-    return kept[key]
-
-
 def section(atlas: Atlas, reading: Reading) -> None:
     """Four cards, what each list says, and where lists are added."""
     summary = reading.summary
@@ -98,10 +69,7 @@ def section(atlas: Atlas, reading: Reading) -> None:
             _list(listed)
         if summary.status_lists:
             _species(summary)
-    with st.expander(say("status_add"), icon=":material/playlist_add:", key="status_add"):
-        _upload()
-        for file in files():
-            _matching(_matched(file, atlas))
+    region_lists.add(atlas)
 
 
 def layers(summary: RegionSummary) -> list[str]:
@@ -133,8 +101,7 @@ def layer_values(atlas: Atlas, reading: Reading, cells: MapCells, layer: str) ->
     key = (str(atlas.store.version), reading.part, *(file.digest for file in given))
     kept = st.session_state.get(_LAYERS)
     if kept is None or kept[0] != key:
-        matched = [_matched(file, atlas) for file in given]
-        kept = (key, indicators.concern_layers(atlas.store, cells.rows, matched))
+        kept = (key, indicators.concern_layers(atlas.store, cells.rows, matched(atlas)))
         st.session_state[_LAYERS] = kept
     area_ha = np.asarray(atlas.store.area_ha, dtype=np.float64)[cells.rows]
     return hexagons.means(kept[1][layer], area_ha, cells)
@@ -332,79 +299,3 @@ def status_rows(summary: RegionSummary) -> pd.DataFrame:
     )
     columns = ["species", "category", "mean_probability", "max_probability", "range_share_percent", "present"]
     return merged[[*columns, "list", "date", "source"]].reset_index(drop=True)
-
-
-def _upload() -> None:
-    """Files become lists of the session; a refusal is one sentence and leaves the others as they are."""
-    from sdm_core import statuses
-
-    box, more = st.columns([2.6, 1], gap="medium", vertical_alignment="top")
-    key = f"status_files_{st.session_state.setdefault(_ROUND, 0)}"
-    uploaded = box.file_uploader(
-        say("status_files"),
-        type=["csv", "tsv", "txt"],
-        accept_multiple_files=True,
-        key=key,
-        max_upload_size=20,
-    )
-    box.caption(say("status_hint"))
-    more.download_button(
-        say("status_template"),
-        data=(_STATUSES / "template.csv").read_bytes(),
-        file_name="status-list.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="status_template",
-        width="stretch",
-    )
-    with more.popover(say("status_format"), icon=":material/help:", width="stretch"):
-        st.markdown((_STATUSES / "README.md").read_text(encoding="utf-8"))
-    for refusal in st.session_state.get("status_refused", []):
-        st.error(refusal, icon=":material/error:")
-    if not uploaded:
-        return
-    refused = []
-    for file in uploaded:
-        try:
-            found = statuses.read_statuses(file.getvalue(), file.name)
-        except FlorascopeError as error:
-            refused.append(str(error))
-            continue
-        _kept()[found.digest] = found
-    while len(_kept()) > _MAX_LISTS:
-        _kept().pop(next(iter(_kept())))
-    st.session_state["status_refused"] = refused
-    st.session_state[_ROUND] += 1  # the uploader is empty again: what was read is listed below it
-    st.rerun()
-
-
-def _matching(matched: MatchedStatuses) -> None:
-    """How a list was matched, names that were not with suggestions, and the way to be rid of it."""
-    file = matched.file
-    words, button = st.columns([4, 1], vertical_alignment="center")
-    total, n_missed = len(file.entries), len(matched.unmatched)
-    said = say("status_matched", n=numbers.number(total - n_missed), total=numbers.number(total))
-    words.html(f'<p data-testid="status-matched"><b>{html.escape(file.name)}</b> {said}</p>')
-    if button.button(
-        say("status_remove"), key=f"status_remove_{file.digest}", icon=":material/delete:", width="stretch"
-    ):
-        _kept().pop(file.digest, None)
-        st.rerun()
-    for note in matched.notes:
-        st.html(f'<p class="fs-notes">{html.escape(note)}</p>')
-    if n_missed:
-        st.caption(say("status_unmatched", n=numbers.number(n_missed), name=file.name))
-        st.dataframe(
-            matched.unmatched[["taxon", "category", "suggestions", "reason", "list"]],
-            hide_index=True,
-            height=min(_TABLE_HEIGHT, 36 * (n_missed + 1) + 2),
-            key=f"status_unmatched_{file.digest}",
-            column_config={
-                "taxon": st.column_config.TextColumn("Name in the list", width=220),
-                "category": st.column_config.TextColumn("Status", width=80),
-                "suggestions": st.column_config.TextColumn("Perhaps", width=240),
-                "reason": st.column_config.TextColumn("Why not", width=280),
-                "list": st.column_config.TextColumn("List", width=180),
-            },
-        )

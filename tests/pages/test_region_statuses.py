@@ -179,3 +179,26 @@ def test_the_map_shows_endemism_and_invasion_without_a_list(with_list, layer):
     assert not app.exception
     assert LAYER_UNITS[layer] in text_of(app)
     assert len(set(hexagon_values(app))) > 10
+
+
+def test_a_table_of_synonyms_lets_a_list_use_other_names(with_list):
+    content = LIST.replace("Nowhere seen", "Fagus silvana").encode()
+    app = with_list(("mine.csv", content))
+    assert "mine.csv 7 of 8 entries are species of this atlas." in text_of(app)
+    table = b"synonym,accepted\nFagus silvana,Quercus pubescens\n"
+    number = app.session_state["status_round"]
+    app.file_uploader(key=f"synonyms_file_{number}").upload("names.csv", table, "text/csv").run()
+    assert not app.exception and not app.error
+    assert "mine.csv 8 of 8 entries are species of this atlas." in text_of(app)
+    found = table_with(app, "way").set_index("taxon")
+    assert found.loc["Fagus silvana"].tolist() == ["Quercus pubescens", "synonym given with the list"]
+    app.button(key="synonyms_remove").click().run()
+    assert "mine.csv 7 of 8 entries are species of this atlas." in text_of(app)
+
+
+def test_a_table_that_is_none_of_synonyms_gets_one_sentence_and_the_lists_stay(with_list):
+    app = with_list(("mine.csv", LIST.encode()))
+    number = app.session_state["status_round"]
+    app.file_uploader(key=f"synonyms_file_{number}").upload("names.csv", b"a,b\n1,2\n", "text/csv").run()
+    assert "names.csv has no column 'synonym'" in app.error[0].value
+    assert "mine.csv 7 of 8 entries" in text_of(app)
