@@ -188,3 +188,29 @@ def test_command_takes_several_regions(simulated_atlas_folder, tmp_path, capsys)
     names = [Path(line).relative_to(tmp_path / "out").as_posix() for line in capsys.readouterr().out.split()]
     assert names[-3:] == ["comparison.csv", "comparison.html", "MANIFEST.sha256"]
     assert sum(name.endswith("indicators.json") for name in names) == 2
+
+
+def test_command_takes_each_feature_of_a_file_as_a_region(simulated_atlas_folder, tmp_path, capsys):
+    features = [
+        {**region.to_geojson(), "properties": {"title": region.name, "code": name}}
+        for region, name in zip(_places(), ("W", "E"), strict=True)
+    ]
+    away = regions.region_from_geometry(shapely.box(20.0, 50.0, 21.0, 51.0)).to_geojson()
+    features += [
+        {**away, "properties": {"title": "Elsewhere", "code": "X"}},
+        {"type": "Feature", "properties": {"title": "Nowhere"}, "geometry": None},
+    ]
+    path = tmp_path / "parks.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    arguments = ["report", "--model", str(simulated_atlas_folder), "--region", str(path), "--formats", "json"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--each"]) == 0
+    said = capsys.readouterr().err
+    assert "“Nowhere” is left out: it has no geometry" in said and "Left out: 'Elsewhere' (near " in said
+    assert list(pd.read_csv(tmp_path / "out" / "comparison.csv")["region"]) == ["The west", "The east"]
+    assert main([*arguments, "--out", str(tmp_path / "codes"), "--each", "code"]) == 0
+    assert list(pd.read_csv(tmp_path / "codes" / "comparison.csv")["region"]) == ["W", "E"]
+    capsys.readouterr()
+    assert main([*arguments, "--out", str(tmp_path / "none"), "--each", "nom"]) == 2
+    assert "no column of names 'nom'" in capsys.readouterr().err
+    assert main([*arguments, "--out", str(tmp_path / "none"), "--each", "--name", "Both"]) == 2
+    assert capsys.readouterr().err.endswith("--name goes with one --region; found --each.\n")

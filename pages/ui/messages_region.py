@@ -200,8 +200,8 @@ REGION: dict[str, str] = {
     ),
     "compare_prepare": "Prepare {n} reports",
     "compare_too_many": (
-        "The page writes up to {most} reports at a time. All {n} are written by `python -m sdm_core report "
-        "--out FOLDER`, with a `--region` for each area."
+        "The page writes up to {most} reports at a time. All {n} of a file are written by "
+        "`python -m sdm_core report --region FILE --each --out FOLDER`."
     ),
     "compare_writing": "Writing the report of {name}: {done} of {n}",
     "compare_zip": "All reports (ZIP)",

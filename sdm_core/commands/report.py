@@ -28,6 +28,15 @@ def add_arguments(subparsers: Any) -> None:
         "times, each region gets a report in its own folder, and comparison.html sets them side by side",
     )
     parser.add_argument(
+        "--each",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="COLUMN",
+        help="every feature of FILE is a region of its own, named by COLUMN (default: the likeliest one); "
+        "those without an area or outside the atlas are left out, and said",
+    )
+    parser.add_argument(
         "--crs", default=None, metavar="CRS", help="CRS of FILE where it names none or a wrong one: EPSG:3035"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the report")
@@ -155,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
         files = [Path(name) for name in args.records]
         records = read_records(files, crs=args.records_crs, cover_scale=args.cover_scale)
     outlines = _outlines(args)
-    if len(args.region) > 1:
+    if len(args.region) > 1 or args.each is not None:
         return _compare(args, statuses, records, outlines)
     region = read_region_argument(args.region[0], args.crs)
     if args.name:
@@ -180,20 +189,38 @@ def run(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace, statuses: list[Any], records: Any, outlines: Any) -> int:
     """A report of each region and the table of all of them."""
     from sdm_core.errors import ReportError
-    from sdm_core.reports import build_comparison
+    from sdm_core.reports import build_comparison, sort_out
 
     for option in ("name", "resolution"):
         if getattr(args, option) is not None:
-            raise ReportError(f"--{option} goes with one --region; found {len(args.region)} of them.")
-    places = [read_region_argument(text, args.crs) for text in args.region]
+            found = "--each" if args.each is not None else f"{len(args.region)} of them"
+            raise ReportError(f"--{option} goes with one --region; found {found}.")
+    places = [region for text in args.region for region in _regions_of(text, args)]
+    atlas = _open_with(args.model, outlines)
+    if args.each is not None:
+        places, refused = sort_out(atlas, places, args.containment)
+        for error in refused:
+            _say(f"Left out: {error}")
     for path in build_comparison(
-        _open_with(args.model, outlines),
+        atlas,
         places,
         Path(args.out),
         **_choices(args, statuses, records, outlines),
     ):
         print(path)
     return 0
+
+
+def _regions_of(text: str, args: argparse.Namespace) -> list[Any]:
+    """The region of one `--region`, or with `--each` those of its features; what is left out is said."""
+    if args.each is None or text[: len(PLACE_PREFIX)].lower() == PLACE_PREFIX:
+        return [read_region_argument(text, args.crs)]
+    from sdm_core import regions
+
+    found = regions.read_regions(Path(text), crs=args.crs, name_column=args.each or None)
+    for note in found.notes:
+        _say(note)
+    return list(found.regions)
 
 
 def _choices(args: argparse.Namespace, statuses: list[Any], records: Any, outlines: Any) -> dict[str, Any]:
