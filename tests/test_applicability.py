@@ -137,6 +137,7 @@ def test_grades_follow_their_limits(name, value, grade):
     ("name", "value", "shown"),
     [
         ("record_density", 0.058, "There are 0.06 records"),  # D, where 0.1 would be C
+        ("record_density", 0.00026, "There are 0.0003 records"),
         ("record_density", 0.94, "There are 0.9 records"),
         ("record_density", 0.96, "There are 0.96 records"),
         ("near_records", 94.6, "94.6 % of the area"),

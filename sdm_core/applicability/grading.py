@@ -256,9 +256,11 @@ def _criterion(name: str, value: float, species_words: str) -> Criterion:
 
 
 def _shown(name: str, value: float) -> str:
-    """A value with enough decimals to stay on its side of every limit: 0.058 as 0.06, not as 0.1."""
+    """A value with enough decimals to stay on its side of every limit, and not to be 0 where it is not."""
     digits = CRITERIA[name].digits
-    while digits < _MOST_DIGITS and grade_of(name, round(value, digits)) != grade_of(name, value):
+    while digits < _MOST_DIGITS and (
+        grade_of(name, round(value, digits)) != grade_of(name, value) or (value and not round(value, digits))
+    ):
         digits += 1
     return format_number(value, digits)
 
