@@ -17,6 +17,7 @@ from pages.ui import (
     region_species,
     region_standing,
     region_statuses,
+    region_structure,
     region_take,
     state,
 )
@@ -53,5 +54,6 @@ with rooms[step], frame.friendly_errors():
         region_species.map_and_table(atlas, region, reading, observed)
         region_statuses.section(atlas, reading)
         region_details.details(reading)
+        region_structure.section(atlas, region, reading)
         region_rules.side_by_side(atlas, region, reading)
         region_take.take_away(atlas, region, reading, PAGE_FIELDS)

@@ -266,6 +266,10 @@ LAYER_UNITS: dict[str, str] = {
     "spread": "standard deviation, share of expected richness",
     "effort": "records per 100 km² around a cell",
     "information": "expected information of a visit, 0 to 100",
+    "beta_sorensen": "mean Sørensen dissimilarity from other cells",
+    "beta_turnover": "mean turnover from other cells",
+    "beta_nestedness": "mean nestedness with other cells",
+    "lcbd_relative": "share in beta diversity, in mean cells",
 }
 #: Names of layers that are the second view of another one.
 SECOND_VIEWS: dict[str, str] = {"most_threatened_certain": "most_threatened"}

@@ -259,6 +259,37 @@ REGION: dict[str, str] = {
     "column_own_records": "Number of your records inside the outline.",
     "status_agreed": "agreed",
     "column_last_year": "Year of your last dated record.",
+    # structure inside the area
+    "structure_title": "Structure inside the area: turnover, nestedness, cells that stand out",
+    "structure_intro": (
+        "How much the cells of the area differ in their species sets, by the rule: species in the place of "
+        "others (turnover), or one cell holding a part of what another holds (nestedness)."
+    ),
+    "structure_compute": "Work it out",
+    "structure_computing": "Comparing the cells …",
+    "structure_one_cell": "The area has a single cell, so there is nothing to compare inside it.",
+    "structure_multi": (
+        "Multi-site Sørensen dissimilarity {total}, of it turnover {turnover} and nestedness {nestedness}: "
+        "means over {n_samples} random samples of {n_cells} cells, ± their standard deviations. The values "
+        "rise with the number of cells."
+    ),
+    "structure_multi_one": (
+        "Multi-site Sørensen dissimilarity {total}, of it turnover {turnover} and nestedness {nestedness}, "
+        "over all {n_cells} cells. The values rise with the number of cells."
+    ),
+    "structure_layer_beta_sorensen": "Dissimilarity",
+    "structure_layer_beta_turnover": "Turnover",
+    "structure_layer_beta_nestedness": "Nestedness",
+    "structure_layer_lcbd_relative": "Distinct cells",
+    "structure_hotspots": "Cells that stand out",
+    "structure_kind": "By",
+    "structure_kind_richness": "richness",
+    "structure_kind_distinctive": "distinctiveness",
+    "structure_kind_threatened_share": "threat",
+    "structure_value": "Value",
+    "structure_place": "Where",
+    "structure_cell": "Cell",
+    "structure_kinds": ("Richness: {richness}. Distinctiveness: {distinctive}. Threat: {threatened_share}."),
     # EOO and AOO of your records
     "ranges_title": "Extent of occurrence (EOO) and area of occupancy (AOO) of your records",
     "ranges_none": "Your records hold no species inside this outline.",

@@ -24,7 +24,7 @@ from sdm_core.errors import FlorascopeError
 
 if TYPE_CHECKING:
     from sdm_core.applicability import Trust
-    from sdm_core.indicators import Benchmarks, RegionSummary
+    from sdm_core.indicators import Benchmarks, RegionSummary, Structure
     from sdm_core.indicators.rules_compared import RuleComparison
     from sdm_core.regions import Outlines, Region, Selection
     from sdm_core.registry import Atlas
@@ -435,6 +435,26 @@ def benchmarks(
     chosen = region_selection(name, version, region_hash, containment, _region)
     store = atlas_of(name, version).store
     return indicators.benchmark_region(store, chosen.rows, chosen.hectares, _region, _matched, _outlines)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def structure(
+    name: str,
+    version: str,
+    region_hash: str,
+    rule: str,
+    options: tuple[tuple[str, Any], ...],
+    containment: str,
+    lists: tuple[str, ...],
+    _region: Region,
+    _matched: list[MatchedStatuses],
+) -> Structure:
+    """How composition varies inside a region; `lists` are the digests of the status lists."""
+    from sdm_core import indicators
+
+    chosen = region_selection(name, version, region_hash, containment, _region)
+    store = atlas_of(name, version).store
+    return indicators.region_structure(store, chosen.rows, rule, dict(options), _matched)
 
 
 def coverage_url(name: str, version: str) -> str:
