@@ -13,6 +13,7 @@ from sdm_core import config
 
 if TYPE_CHECKING:
     from sdm_core.registry import Atlas
+    from sdm_core.reports.card import Coverage
 
 _STEPS = ("records", "climate", "model", "store", "answers")
 
@@ -74,6 +75,31 @@ def quality(atlas: Atlas) -> None:
     points = card.calibration(atlas.card)
     if points is not None:
         _calibration_plot(points)
+    kept = card.coverage(atlas.card)
+    if kept is not None:
+        _coverage(kept)
+
+
+def _coverage(kept: Coverage) -> None:
+    """What intervals and sets promise, and what they kept on held-out blocks."""
+    st.subheader(say("coverage_title"), anchor="coverage", divider=False)
+    heads = [say(f"coverage_{name}") for name in ("what", "promised", "kept", "mean_of_blocks")]
+    head = "".join(f'<th class="{"fs-num" if n else ""}">{title}</th>' for n, title in enumerate(heads))
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f'<td class="{"fs-num" if n else ""}">{html.escape(cell)}</td>'
+            for n, cell in enumerate(row.values())
+        )
+        + "</tr>"
+        for row in kept.rows
+    )
+    if rows:
+        st.html(
+            f'<div class="fs-scroll"><table class="fs-table" data-testid="coverage-table">'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+    st.html(f'<p class="fs-note">{say("coverage_note")}</p>{_list(list(kept.sentences))}')
 
 
 def _calibration_plot(points: Any) -> None:

@@ -109,6 +109,15 @@ ENGLISH: dict[str, str] = {
         "the dotted line. Below it the model promises too much, above it too little. Larger points stand "
         "for more cases."
     ),
+    "coverage_title": "What was promised, and what was kept",
+    "coverage_what": "On sites held out",
+    "coverage_promised": "Promised",
+    "coverage_kept": "Kept",
+    "coverage_mean_of_blocks": "Mean of blocks",
+    "coverage_note": (
+        "Each part of the sites was judged by limits that the others gave. The mean of blocks weighs every "
+        "block of land alike, however many sites it has."
+    ),
     "fact_species": "Species",
     "fact_cells": "Hexagons",
     "fact_sites": "Training sites",

@@ -231,3 +231,36 @@ def calibration(card: Mapping[str, Any]) -> Calibration | None:
         np.array([row["recorded_share"] for row in bins], dtype=float),
         np.array(counts, dtype=float) if all(text.is_number(count) for count in counts) else None,
     )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What was promised and what was kept on held-out blocks.
+
+    rows: what, promised, kept and mean_of_blocks in words, "–" where a share is not given. sentences: what
+    follows from it.
+    """
+
+    rows: tuple[dict[str, str], ...]
+    sentences: tuple[str, ...]
+
+
+def coverage(card: Mapping[str, Any]) -> Coverage | None:
+    """The coverage section of the card; None when it has none."""
+    entry = card.get("coverage")
+    if not isinstance(entry, Mapping):
+        return None
+    rows = []
+    for row in as_mappings(entry.get("table")):
+        if not text.is_number(row.get("kept")):
+            continue
+        shown = {name: _percent(row.get(name)) for name in ("promised", "kept", "mean_of_blocks")}
+        what = str(row.get("what", ""))
+        rows.append({"what": what[:1].upper() + what[1:], **shown})
+    said = entry.get("sentences")
+    sentences = tuple(str(sentence) for sentence in said) if isinstance(said, (list, tuple)) else ()
+    return Coverage(tuple(rows), sentences) if rows or sentences else None
+
+
+def _percent(share: Any) -> str:
+    return f"{100.0 * share:.1f} %" if text.is_number(share) else "–"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 
+import streamlit as st
+
+from sdm_core import config
 from tests.make_store import TITLE
 from tests.pages.conftest import shown_html
 
@@ -59,3 +63,28 @@ def test_scores_stand_beside_the_baselines_and_the_calibration_is_drawn(
     chart = json.loads(app.get("plotly_chart")[0].proto.spec)
     assert chart["data"][1]["type"] == "scatter"
     assert any("sdm_core evaluate" in block.value for block in app.code)
+
+
+def test_what_was_promised_stands_beside_what_was_kept(open_page, surveyed_atlas_folder, monkeypatch):
+    monkeypatch.setattr(config, "ATLAS_DIRS", (surveyed_atlas_folder.parent,))
+    coverage = json.loads((surveyed_atlas_folder / "model_card.json").read_text(encoding="utf-8"))["coverage"]
+    page = shown_html(open_page("about"))
+    table = page[page.index('data-testid="coverage-table"') :].partition("</table>")[0]
+    first, *_ = coverage["table"]
+    assert f'<td class="fs-num">{100 * first["kept"]:.1f} %</td>' in table
+    assert table.count("<tr>") == len(coverage["table"]) + 1
+    assert html.escape(coverage["sentences"][0]) in page
+
+
+def test_a_card_without_coverage_and_one_of_another_shape_show_none(
+    open_page, simulated_atlas_folder, monkeypatch
+):
+    assert "coverage-table" not in shown_html(open_page("about"))
+    card = json.loads((simulated_atlas_folder / "model_card.json").read_text(encoding="utf-8"))
+    for other in ("said", {"table": "none", "sentences": 3}, {"table": [{"what": "x", "kept": "much"}]}):
+        monkeypatch.setattr(
+            "sdm_core.registry.read_card", lambda folder, other=other: {**card, "coverage": other}
+        )
+        st.cache_resource.clear()
+        app = open_page("about")
+        assert not app.exception and "coverage-table" not in shown_html(app)

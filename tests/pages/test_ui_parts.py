@@ -81,7 +81,7 @@ def test_published_layers_are_made_once_and_the_oldest_are_dropped():
 
 
 def test_every_sentence_the_pages_ask_for_exists():
-    prefixes = ("mode_", "only_", "about_", "grade_", "view_", "several_from_")
+    prefixes = ("mode_", "only_", "about_", "grade_", "coverage_", "view_", "several_from_")
     for path in PAGES.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say" and node.args:
