@@ -483,4 +483,4 @@ def test_an_area_outside_the_model_s_experience_has_grade_d(atlas_folder: Path):
     assert trust.to_dict()["experience"]["inside_percent"] == 0.0
     facts = {row["label"]: row["value"] for row in experience_facts(trust.experience)}
     assert facts["Inside the area of applicability"] == "0.0 % of the area"
-    assert facts["Most dissimilar predictor"] in ("warmth", "rain")
+    assert facts["What limits the model most"] in ("warmth", "rain")
