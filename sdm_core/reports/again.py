@@ -10,6 +10,9 @@ from sdm_core import regions
 from sdm_core.reports import observed
 from sdm_core.reports.facts import ReportFacts
 
+#: Letters in a line of the command, so that print does not cut it inside an option.
+_LINE = 88
+
 
 def reproduce_command(facts: ReportFacts) -> str:
     """Command that writes the same numbers from the outline beside the report."""
@@ -25,7 +28,7 @@ def reproduce_command(facts: ReportFacts) -> str:
     files = dict.fromkeys(listed.file for listed in facts.summary.status_lists)
     statuses = "".join(f" --status {shlex.quote(name)}" for name in files)
     statuses += "".join(f" --synonyms {shlex.quote(name)}" for name in tables)
-    return (
+    return _in_lines(
         f"python -m sdm_core report --region area.geojson --out report-again --model {facts.atlas.name} "
         f"--rule {facts.summary.rule}{options}{containment}{statuses}{_compared(facts)}"
         + (observed.command_options(facts.observed) if facts.observed is not None else "")
@@ -63,3 +66,15 @@ def _compared(facts: ReportFacts) -> str:
         return ""
     crs = f" --compare-crs {shlex.quote(frame.crs)}" if frame.crs else ""
     return f" --compare-with {shlex.quote(frame.source)} --name-column {shlex.quote(frame.column)}{crs}"
+
+
+def _in_lines(command: str) -> str:
+    """A long command cut before options, each line but the last ended by a backslash."""
+    first, *options = command.split(" --")
+    lines = [first]
+    for option in options:
+        if len(lines[-1]) + len(option) > _LINE:
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" --{option}"
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ from sdm_core.reports import text
 
 _COLUMNS = {
     "countries": "Among the cells of {place}",
-    "outlines": "Among the cells of {place}",
+    "outlines": "Among {place}",
     "atlas": "Among all cells of {place}",
 }
 

@@ -226,6 +226,7 @@ def _drawn(facts: ReportFacts, kind: figures.ImageKind) -> dict[str, figures.Dra
         top_species=top_species(facts.summary, drawings.N_BARS),
         calibration=cards.calibration(facts.atlas.card),
         structure=facts.structure,
+        low_cover=bool(facts.statuses) or facts.observed is not None or facts.benchmarks.frame is not None,
         kind=kind,
     )
 

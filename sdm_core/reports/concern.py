@@ -150,12 +150,13 @@ def _invasive(summary: RegionSummary, origins: Origins) -> dict[str, Any]:
     paragraphs += _list_sentences(summary, "invasive", "alien")
     if rows:
         counts = {kind: sum(row["watch"] == kind for row in rows) for kind in ("here", "predicted", "edge")}
-        here = text.counted(counts["here"], "species", "species")
-        paragraphs.append(
-            f"In the table below, {here} in a set and recorded nearby, {text.whole(counts['predicted'])} in "
-            f"a set and not recorded nearby, {text.whole(counts['edge'])} possible only: a watch list for "
-            "the edge of their range."
-        )
+        kinds = {
+            "here": "in a set and recorded nearby",
+            "predicted": "in a set and not recorded nearby",
+            "edge": "possible only, a watch list for the edge of their range",
+        }
+        parts = [f"{text.whole(counts[kind])} {words}" for kind, words in kinds.items() if counts[kind]]
+        paragraphs.append(f"Of the species in the table below: {'; '.join(parts)}.")
     if not _has(summary, "invasive") and not _has(summary, "alien"):
         paragraphs.append(
             f"Other alien species are not told apart, because no list of them was added; {HOW_TO_ADD}"

@@ -55,7 +55,7 @@ def _alpha_note(summary: RegionSummary) -> str:
     return _joined(
         _interval(summary["alpha_expected"]),
         f"{text.count_like(between.low)}–{text.count_like(between.high)} between cells"
-        if np.isfinite(between.low)
+        if np.isfinite(between.low) and summary.n_cells > 1
         else "",
     )
 
@@ -117,7 +117,7 @@ def sentences(summary: RegionSummary) -> list[str]:
         else f"This cell is expected to hold {summary['alpha_expected'].shown} species. "
         f"{_percentile_sentence(summary)}",
         f"{summary.sentence('gamma')} {summary.sentence('gamma_lower')}",
-        summary.sentence("beta_whittaker"),
+        summary.sentence("beta_whittaker") if np.isfinite(summary.value("beta_whittaker")) else "",
     ]
     widest = [Markup("<i>{}</i>").format(name) for name, _ in top_species(summary, 3)]
     if widest:

@@ -21,6 +21,8 @@ MAX_COVER_CELLS = 18_000
 MAX_DRAWN_CELLS = 7_000
 #: Width over height of maps of the whole width, low enough to leave the first page to the answer.
 COVER_ASPECT = (2.05, 2.5)
+#: The same where the first page has more to say: own records, a Red List, outlines to compare with.
+LOW_COVER_ASPECT = (3.0, 3.6)
 #: The same for maps of half the width.
 HALF_ASPECT = (1.05, 2.2)
 #: Species shown as bars.
@@ -61,13 +63,15 @@ def draw_all(
     top_species: Sequence[tuple[str, float]],
     calibration: Calibration | None,
     structure: Structure,
+    low_cover: bool = False,
     kind: figures.ImageKind = "png",
 ) -> dict[str, figures.DrawnFigure | None]:
     """Every figure of the report by its place in it; None where the atlas lacks what it would show.
 
     `rows` of the store that belong to the region; `mean_richness` and `top_species` (name, mean
     probability) come from the indicators of the region, so that figures and tables agree; `structure` of the
-    region (`indicators.region_structure`); `kind` of image.
+    region (`indicators.region_structure`); `low_cover` leaves more of the first page to words; `kind` of
+    image.
     """
     base = basemap()
     land_credit = f"{credit} Land: {regions.BASEMAP_CREDIT}." if base.land is not None else credit
@@ -83,6 +87,7 @@ def draw_all(
         land_credit,
         key="cover",
         width_mm=figures.FULL_WIDTH_MM,
+        aspect=LOW_COVER_ASPECT if low_cover else COVER_ASPECT,
         kind=kind,
     )
     drawn["shannon"] = _layer_figure(
@@ -94,6 +99,7 @@ def draw_all(
         land_credit,
         key="shannon",
         width_mm=figures.HALF_WIDTH_MM,
+        aspect=HALF_ASPECT,
         kind=kind,
     )
     drawn["location"] = _location_figure(store, region, base, land_credit, kind)
@@ -101,6 +107,7 @@ def draw_all(
     drawn["histogram"] = _histogram_figure(richness[rows], mean_richness, credit, kind)
     drawn["species"] = _bars_figure(top_species, credit, kind)
     drawn |= structure_maps.structure_figures(store, region, rows, structure, base, land_credit, kind)
+    drawn["next"] = None
     if "information" in store.layer_names:
         drawn["next"] = _layer_figure(
             store,
@@ -111,6 +118,7 @@ def draw_all(
             land_credit,
             key="next",
             width_mm=figures.FULL_WIDTH_MM,
+            aspect=COVER_ASPECT,
             kind=kind,
         )
     drawn["calibration"] = _calibration_figure(calibration, credit, kind)
@@ -146,6 +154,7 @@ def _layer_figure(
     *,
     key: str,
     width_mm: float,
+    aspect: tuple[float, float],
     kind: figures.ImageKind,
 ) -> figures.DrawnFigure:
     quantity, label, meaning = _LAYERS[key]
@@ -160,7 +169,7 @@ def _layer_figure(
         ramp=carto.RAMPS[quantity],
         credit=credit,
         width_mm=width_mm,
-        aspect_range=COVER_ASPECT if width_mm == figures.FULL_WIDTH_MM else HALF_ASPECT,
+        aspect_range=aspect,
         image=kind,
     )
     known = shown[np.isfinite(shown)]

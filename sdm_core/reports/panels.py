@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -21,10 +22,11 @@ from sdm_core.reports.figures import (
     add_credit,
     saved,
     share_of_height,
-    value_norm,
 )
 
 _GAP_MM, _EDGE_MM, _TITLE_MM = 2.5, 0.6, 5.0
+#: Cells drawn one by one under those that are marked; above it the outline stands for them.
+_MOST_DRAWN = 4_000
 #: Width over height of one map.
 _ASPECT = (0.8, 2.2)
 HOTSPOT_COLOUR = "#b3261e"
@@ -54,7 +56,7 @@ def panel_maps(
 ) -> bytes:
     """Maps of a region in one row, at the same scale.
 
-    Those of numbers share one ramp from their lowest to their highest value, named by `label` (quantity and
+    Those of numbers share one ramp from 0 to their highest value, named by `label` (quantity and
     unit); on those of booleans the true cells are marked, named by `marked_label`. `credit` is the line of
     sources at the foot.
     """
@@ -69,7 +71,7 @@ def panel_maps(
         figure = carto.new_figure(FULL_WIDTH_MM, height)
         local = basemap.within(frame)
         numbers = [panel.values for panel in panels if panel.values.dtype != bool]
-        norm = value_norm(np.concatenate(numbers)) if numbers else None
+        norm = _from_zero(np.concatenate(numbers)) if numbers else None
         drawn = None
         for place, panel in enumerate(panels):
             left = _EDGE_MM + place * (map_width + _GAP_MM)
@@ -98,8 +100,15 @@ def panel_maps(
         return saved(figure, image)
 
 
+def _from_zero(values: np.ndarray) -> Normalize:
+    known = values[np.isfinite(values)]
+    highest = float(known.max()) if known.size else 0.0
+    return Normalize(0.0, highest if highest > 0 else 1.0, clip=True)
+
+
 def _draw_marked(axes: Axes, frame: carto.Frame, panel: Panel, outline: Any) -> None:
-    carto.draw_polygons(axes, frame, outline, face=CELLS_COLOUR, edge="none", width=0.0, order=3.5)
+    shown = panel.polygons if len(panel.polygons) <= _MOST_DRAWN else outline
+    carto.draw_polygons(axes, frame, shown, face=CELLS_COLOUR, edge=CELLS_COLOUR, width=0.2, order=3.5)
     chosen = panel.polygons[panel.values]
     if len(chosen):
         carto.draw_polygons(

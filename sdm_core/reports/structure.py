@@ -54,6 +54,11 @@ def _multi_site_sentence(found: Structure) -> str:
     sample = found.multi_site
     if sample is None:
         return "The region has a single cell, so nothing varies inside it."
+    if not np.isfinite(sample.total):
+        return (
+            "No cell of the region holds a species by the rule, so neither dissimilarity nor turnover and "
+            "nestedness of the sets are defined."
+        )
     spread = f" (± {text.decimal(sample.total_standard_deviation, 3)} between samples)"
     return (
         f"Between {sample.n_cells} cells of the region the multi-site Sørensen dissimilarity of the sets is "
