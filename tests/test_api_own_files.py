@@ -136,6 +136,7 @@ NOT_A_FILE = "is no file, expected an object with name and text, or name and bas
         ({"records": [file(RECORDS)], "records_crs": "EPSG:1"}, 422, "EPSG:1"),
         ({"records": [file(RECORDS)], "records_crs": 4326}, 422, "records_crs is no text"),
         ({"records": [file(RECORDS)], "cover_scale": "feet"}, 422, "cover_scale is 'feet', expected one of"),
+        ({"compare_crs": "EPSG:3035"}, 422, "compare_crs goes with compare_with"),
         ({"cover_scale": "percent"}, 422, "cover_scale goes with records"),
         ({"compare_with": file("{}", "x.geojson")}, 422, "x.geojson"),
         ({"red_list": [file(LIST)]}, 422, "The body has the part 'red_list', expected some of region,"),
@@ -167,7 +168,7 @@ def test_files_of_an_ordered_report_decide_which_job_it_is(client, no_processes)
 
 def test_files_come_back_from_the_request_of_a_job_as_they_went():
     one, two = OwnFile("a.csv", b"a"), OwnFile("b.csv", b"b")
-    sent = OwnFiles((one, two), one, (two,), one, "EPSG:25832", "percent", "name")
+    sent = OwnFiles((one, two), one, (two,), one, "EPSG:25832", "percent", "name", "EPSG:3035")
     kept = {name: found.content for name, found in sent.files.items()}
     assert OwnFiles.of_payload(json.loads(json.dumps(sent.to_payload())), kept.__getitem__) == sent
     assert OwnFiles().to_payload() == {}

@@ -30,6 +30,7 @@ PARTS: dict[str, str] = {
     "compare_with": "named outlines to set the region against, a file: GeoJSON, KML, GeoPackage or zipped "
     "shapefile",
     "name_column": "column of compare_with that names its outlines",
+    "compare_crs": "coordinate system of compare_with where it names none",
 }
 MAX_LISTS, MAX_RECORD_FILES = 12, 8
 _MAX_NAME = 80
@@ -70,12 +71,14 @@ def read_posted(body: bytes, settings: ApiSettings) -> Posted:
         _text(content, "records_crs"),
         scale,  # type: ignore[arg-type]
         _text(content, "name_column"),
+        _text(content, "compare_crs"),
     )
     for option, part, there in (
         ("synonyms", "status_lists", own.status_lists or own.synonyms is None),
         ("records_crs", "records", own.records or own.records_crs is None),
         ("cover_scale", "records", own.records or own.cover_scale is None),
         ("name_column", "compare_with", own.compare_with or own.name_column is None),
+        ("compare_crs", "compare_with", own.compare_with or own.compare_crs is None),
     ):
         if not there:
             raise ApiError(422, f"{option} goes with {part}, which the body does not have.")

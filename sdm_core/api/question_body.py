@@ -32,6 +32,7 @@ _OF_A_PART: dict[str, dict[str, Any]] = {
     "cover_scale": {"type": "string", "enum": list(CoverScale.__args__)},  # type: ignore[attr-defined]
     "compare_with": _FILE,
     "name_column": {"type": "string"},
+    "compare_crs": {"type": "string"},
 }
 
 _PROPERTIES = {name: {**_OF_A_PART[name], "description": text} for name, text in PARTS.items()}

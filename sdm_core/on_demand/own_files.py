@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sdm_core.regions import Outlines
     from sdm_core.statuses import StatusFile
 
-_OPTIONS = ("records_crs", "cover_scale", "name_column")
+_OPTIONS = ("records_crs", "cover_scale", "name_column", "compare_crs")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OwnFiles:
     Attributes:
         status_lists: status lists; synonyms: table of synonyms for their taxa.
         records: records or plots; records_crs and cover_scale: how they are read (`observed.read_records`).
-        compare_with: named outlines; name_column: its column with their names.
+        compare_with: named outlines; name_column and compare_crs: how they are read (`regions.read_outlines`).
     """
 
     status_lists: tuple[OwnFile, ...] = ()
@@ -49,6 +49,7 @@ class OwnFiles:
     records_crs: str | None = None
     cover_scale: CoverScale | None = None
     name_column: str | None = None
+    compare_crs: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self.files)
@@ -86,7 +87,9 @@ class OwnFiles:
         return OwnData(
             tuple(read_statuses(file.content, file.name, synonyms) for file in self.status_lists),
             read_records(records, crs=self.records_crs, cover_scale=self.cover_scale) if records else None,
-            None if compared is None else read_outlines(compared.content, compared.name, self.name_column),
+            None
+            if compared is None
+            else read_outlines(compared.content, compared.name, self.name_column, self.compare_crs),
         )
 
     def to_payload(self) -> dict[str, Any]:
