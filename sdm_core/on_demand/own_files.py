@@ -39,7 +39,7 @@ class OwnFiles:
     Attributes:
         status_lists: status lists; synonyms: table of synonyms for their taxa.
         records: records or plots; records_crs and cover_scale: how they are read (`observed.read_records`).
-        compare_with: named outlines; name_column and compare_crs: how they are read (`regions.read_outlines`).
+        compare_with: named outlines; name_column, compare_crs: how they are read (`regions.read_outlines`).
     """
 
     status_lists: tuple[OwnFile, ...] = ()
