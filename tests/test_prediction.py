@@ -185,6 +185,17 @@ def test_aggregation_is_an_area_weighted_mean_that_leaves_nan_out(simulated_atla
     np.testing.assert_allclose(means, [expected[int(parent)] for parent in parents])
 
 
+def test_a_synonym_names_the_species_of_the_atlas(simulated_atlas: Atlas, monkeypatch: pytest.MonkeyPatch):
+    store = simulated_atlas.store
+    table = store.species.assign(synonyms="")
+    table.loc[table["species"] == "Abies alba", "synonyms"] = "Abies pectinata"
+    monkeypatch.setitem(store.__dict__, "species", table)
+    with pytest.raises(UnknownSpeciesError, match=r"no species 'Abies pectinata'; did you mean Abies alba\?"):
+        store.species_id("Abies pectinata")
+    with pytest.raises(UnknownSpeciesError, match=r"no species 'Zea mays'; see the species list"):
+        store.species_id("Zea mays")
+
+
 def test_top_species_of_a_cell_come_most_probable_first(simulated_atlas: Atlas):
     store = simulated_atlas.store
     top = store.cell_top(int(store.cells[50]), 3)

@@ -128,19 +128,17 @@ class PredictionStore(StoreFiles):
     def species_id(self, species: str) -> int:
         """Column of a species by scientific name, whatever the case.
 
-        Raises `UnknownSpeciesError` naming the nearest name.
+        Raises `UnknownSpeciesError` naming what the atlas calls a synonym, or names spelt alike.
         """
         wanted = " ".join(species.replace("_", " ").split()).casefold()
         found = self._id_of_name.get(wanted)
         if found is None:
-            import difflib
+            from sdm_core.naming import AtlasNames
 
-            near = difflib.get_close_matches(wanted, self._id_of_name, n=1, cutoff=0.5)
-            hint = (
-                f"did you mean {self.species['species'][self._id_of_name[near[0]]]}?"
-                if near
-                else ("see the species list of the atlas")
-            )
+            names = AtlasNames(self.species)
+            meant = names.find(species)
+            near = [names.names[meant.number]] if meant is not None else names.suggest(species)
+            hint = f"did you mean {near[0]}?" if near else "see the species list of the atlas"
             raise UnknownSpeciesError(f"the atlas {self.name} has no species {species!r}; {hint}")
         return found
 
