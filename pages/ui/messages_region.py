@@ -218,6 +218,7 @@ REGION: dict[str, str] = {
     "records_crs_none": "such as EPSG:25832",
     "records_scale": "Covers are written",
     "records_scale_help": "Braun-Blanquet symbols stand for the middle of their class: {table}.",
+    "records_before": "Shown below are still your records of {files}.",
     "records_remove": "Remove",
     "records_reading": "Reading your records …",
     "records_comparing": "Comparing with the prediction …",

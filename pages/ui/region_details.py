@@ -95,7 +95,9 @@ def details(reading: Reading) -> None:
             + say(
                 "details_foot",
                 n=numbers.number(summary.n_cells),
-                containment=summary.containment_text,
+                containment=summary.containment_text
+                if summary.n_cells > 1
+                else summary.containment_text.replace("cells", "cell", 1),
                 rule=html.escape(summary.rule_text),
             )
             + "</p>"

@@ -83,6 +83,8 @@ def _upload(records: Records | None) -> None:
     if wanted == st.session_state.get("records_read"):
         if refusal := st.session_state.get(_REFUSED):
             st.error(refusal, icon=":material/error:")
+            if records is not None:
+                st.caption(say("records_before", files=_plain(records.title)))
         return
     from sdm_core import observed
 
@@ -94,8 +96,7 @@ def _upload(records: Records | None) -> None:
                 [(file.name, file.getvalue()) for file in files], crs=crs or None, cover_scale=scale or None
             )
     except FlorascopeError as error:
-        st.session_state.pop(_KEPT, None)
-        st.session_state[_REFUSED] = str(error)
+        st.session_state[_REFUSED] = str(error)  # what was read before stays
     st.rerun()
 
 
