@@ -162,6 +162,7 @@ def test_intervals_and_certainty_of_a_surveyed_atlas_are_printed_with_their_mean
     told = _told(tmp_path)
     shannon = told["indicators"]["shannon"]
     assert f"{shannon['value']:.2f} ({shannon['low']:.2f}–{shannon['high']:.2f})" in _section(tmp_path, "s4")
+    assert "In brackets: a." in _section(tmp_path, "s4")
     meanings = {entry["low_high_meaning"] for entry in told["indicators"].values() if entry.get("low")}
     assert "errors the model made on blocks it had not seen" in _section(tmp_path, "s1")
     for meaning in meanings & {shannon["low_high_meaning"]}:
