@@ -6,14 +6,17 @@ a table may have. Nothing is guessed: a name that is only spelt alike is a sugge
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
+from sdm_core.config import ASSETS_DIR
 from sdm_core.occurrences import parse_name
 
 #: Ways a name reaches a species, the surest first.
@@ -26,9 +29,10 @@ WAYS = BY_NAME, BY_KEY, BY_ACCEPTED_KEY, BY_SYNONYM, BY_GIVEN_SYNONYM = (
 )
 #: Columns of a species table with other names of a species, joined by `JOINT`, and where they are from.
 SYNONYMS, SYNONYM_SOURCE = "synonyms", "synonym_source"
+COMMON_GENERA = ASSETS_DIR / "taxonomy" / "common_genera.csv"
 JOINT = "; "
 _N_SUGGESTIONS = 3
-_LEAST_LIKENESS, _LEAST_LIKENESS_OF_EPITHETS = 0.8, 0.7
+_LEAST_LIKENESS, _LEAST_LIKENESS_OF_EPITHETS = 0.8, 0.75
 #: Epithets of one genus that are this much alike are spellings of one.
 _SAME_EPITHET = 0.9
 _GENDER = re.compile(r"(rum|ra|er|us|um|is|os|on|ae|a|e)$")
@@ -49,6 +53,13 @@ class Found(NamedTuple):
 
     number: int
     way: str
+
+
+@lru_cache(maxsize=1)
+def common_genera() -> Mapping[str, str]:
+    """English name of each genus in `assets/taxonomy/common_genera.csv`."""
+    with COMMON_GENERA.open(encoding="utf-8", newline="") as file:
+        return MappingProxyType({row["genus"]: row["english"] for row in csv.DictReader(file)})
 
 
 def plain_name(name: str) -> str:
@@ -108,8 +119,9 @@ class AtlasNames:
     def suggest(self, name: str) -> list[str]:
         """Names of the atlas that were possibly meant.
 
-        Those spelt alike; else the one species with the same epithet in another genus, where there is only
-        one: a species that was moved keeps its epithet, but so many share "alpina" that it says nothing.
+        Those spelt alike; else, for a genus that is none of the well-known ones, the one species with the
+        same epithet in another genus: a species that was moved keeps its epithet, but where several share
+        "alpina", or the genus is as good as Calluna, that says nothing.
         """
         wanted = parse_name(name).species or name
         near = dict.fromkeys(like for trait in _traits(wanted) for like in self._alike.get(trait, ()))
@@ -117,8 +129,14 @@ class AtlasNames:
         spelt = difflib.get_close_matches(wanted, candidates, _N_SUGGESTIONS, _LEAST_LIKENESS)
         if spelt or " " not in wanted:
             return spelt
+        if wanted.partition(" ")[0] in common_genera() or wanted.partition(" ")[0] in self._genera:
+            return []
         moved = self._alike.get(_epithet_trait(wanted), [])
         return list(moved) if len(moved) == 1 else []
+
+    @cached_property
+    def _genera(self) -> frozenset[str]:
+        return frozenset(name.partition(" ")[0] for name in self.names)
 
     @cached_property
     def _alike(self) -> Mapping[str, list[str]]:

@@ -259,7 +259,16 @@ def test_the_report_command_takes_a_table_of_synonyms(simulated_atlas_folder, tm
 
 def test_an_epithet_that_many_species_share_is_suggested_for_its_own_genus_only():
     atlas = pd.DataFrame(
-        {"species": ["Abies alba", "Populus alba", "Poa alpina", "Aster alpinus", "Salix alba"]}
+        {
+            "species": [
+                "Abies alba",
+                "Populus alba",
+                "Poa alpina",
+                "Aster alpinus",
+                "Salix alba",
+                "Sorbus aucuparia",
+            ]
+        }
     )
 
     def suggested(taxon: str) -> str:
@@ -268,6 +277,8 @@ def test_an_epithet_that_many_species_share_is_suggested_for_its_own_genus_only(
     assert suggested("Abies albus") == "Abies alba"
     assert suggested("Gentiana alpina") == ""
     assert suggested("Centaurea jankae") == ""
+    assert suggested("Calluna aucuparia") == ""  # a genus of its own
+    assert suggested("Pyrosorbus aucuparia") == "Sorbus aucuparia"
 
 
 def test_synonyms_of_several_species_are_not_matched_and_name_them():

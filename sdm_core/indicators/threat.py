@@ -49,7 +49,9 @@ def _weights(
     if unknown:
         raise RuleError(f'The category "{unknown[0]}" is not one of {", ".join(CATEGORIES)}.')
     if not np.all(p >= 0):  # NaN is not
-        raise RuleError("A probability or share is negative or not a number; expected 0 to 1, or a sum of such.")
+        raise RuleError(
+            "A probability or share is negative or not a number; expected 0 to 1, or a sum of such."
+        )
     return p, names
 
 

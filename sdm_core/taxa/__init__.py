@@ -5,9 +5,10 @@ gbif_names   tables of GBIF's name matching
 table        `species_table`, from occurrences and both
 """
 
+from sdm_core.naming import COMMON_GENERA, common_genera
 from sdm_core.taxa.gbif_names import read_gbif_names
 from sdm_core.taxa.policy import IN_PART, PolicyEntry, PolicyList, read_policy_lists
-from sdm_core.taxa.table import COMMON_GENERA, SPECIES_COLUMNS, common_genera, species_table
+from sdm_core.taxa.table import SPECIES_COLUMNS, species_table
 
 __all__ = [
     "COMMON_GENERA",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 
-from sdm_core.config import ASSETS_DIR
 from sdm_core.errors import UnknownSpeciesError
-from sdm_core.naming import JOINT, SYNONYM_SOURCE, SYNONYMS, SynonymPair, synonym_columns
+from sdm_core.naming import JOINT, SYNONYM_SOURCE, SYNONYMS, SynonymPair, common_genera, synonym_columns
 from sdm_core.occurrences import Occurrences
 from sdm_core.taxa.gbif_names import read_gbif_names
 from sdm_core.taxa.policy import PolicyList, policy_flags, policy_synonyms, read_policy_lists
@@ -35,15 +31,7 @@ SPECIES_COLUMNS = (
     SYNONYMS,
     SYNONYM_SOURCE,
 )
-COMMON_GENERA = ASSETS_DIR / "taxonomy" / "common_genera.csv"
 _GBIF = "GBIF Backbone Taxonomy"
-
-
-@lru_cache(maxsize=1)
-def common_genera() -> Mapping[str, str]:
-    """English name of each genus in `assets/taxonomy/common_genera.csv`, for search."""
-    with COMMON_GENERA.open(encoding="utf-8", newline="") as file:
-        return MappingProxyType({row["genus"]: row["english"] for row in csv.DictReader(file)})
 
 
 def species_table(
