@@ -76,9 +76,13 @@ def test_a_raster_of_mess_has_zero_in_the_middle_of_its_colours(atlas, tmp_path)
     layer = exports.layer_of(atlas.store, "mess")
     with rasterio.open(exports.write_cog(tmp_path / "a.tif", atlas, layer)) as raster:
         table, scale, offset = raster.colormap(1), raster.scales[0], raster.offsets[0]
-    zero = table[round(-offset / scale)][:3]
-    middle = ramp_colours("RdYlBu")[127:129].astype(int)
-    assert np.abs(np.array(zero) - middle).max(axis=1).min() < 8
+    values = map_layers.map_values(atlas.store, "mess")
+    furthest = np.abs(values).max()
+    assert furthest > values.max() + 5 * scale  # so that 0 would lie elsewhere on a ramp between the ends
+    for value in (-furthest, 0.0, values.max()):
+        byte = int(np.rint((value - offset) / scale))
+        wanted = ramp_colours("RdYlBu")[round(255 * (byte * scale + offset + furthest) / (2 * furthest))]
+        assert np.abs(np.array(table[byte][:3]) - wanted.astype(int)).max() <= 4
 
 
 def test_netcdf_names_what_the_numbers_of_categories_stand_for(atlas, tmp_path):

@@ -25,13 +25,20 @@ Fagus sylvatica,Red List,LC,Here,Invented,2020,CC0,
 
 def write_trusted_atlas(folder: Path, name: str) -> Path:
     """Write the atlas into a folder; gives the folder."""
-    folder = write_simulated_atlas(folder, name)
+    folder = add_trust_layers(write_simulated_atlas(folder, name))
+    store = PredictionStore.open(folder)
+    (folder / HELD_OUT_FILE).write_bytes(_held_out(store.n_species).to_bytes(store.species["species"]))
+    return folder
+
+
+def add_trust_layers(folder: Path) -> Path:
+    """Write layers of trust beside an atlas: its east lies inside the area of applicability."""
     store = PredictionStore.open(folder)
     east = store.lonlat[:, 0] - np.median(store.lonlat[:, 0])
     values = {
         "applicability": (east > 0).astype(float),
         "dissimilarity": 0.4 - 0.2 * east,
-        "mess": np.clip(60 * east, -100, 100),
+        "mess": np.clip(60 * east, -100, 40),
         "spread": 0.1 + 0.05 * np.abs(east),
         "mess_variable": np.arange(store.n_cells) % len(PREDICTORS),
     }
@@ -43,7 +50,6 @@ def write_trusted_atlas(folder: Path, name: str) -> Path:
         "mess_variable": CellLayer(scale="number", names=PREDICTORS),
     }
     (folder / TRUST_FILE).write_bytes(cell_layers(store.cells, values, layers).to_bytes())
-    (folder / HELD_OUT_FILE).write_bytes(_held_out(store.n_species).to_bytes(store.species["species"]))
     return folder
 
 
