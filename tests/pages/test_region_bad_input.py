@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import shapely
 
 from sdm_core import regions
@@ -39,6 +40,7 @@ def test_a_list_that_is_refused_leaves_those_that_were_added(open_page):
         assert "good.csv</b> 2 of 2 entries" in shown_html(app)
 
 
+@pytest.mark.slow
 def test_records_that_are_refused_leave_those_that_were_read(open_page):
     app = open_page("region", region=link_to(MIDDLE))
     good = ("own_plots.csv", RECORDS, "text/csv")
@@ -66,6 +68,7 @@ def test_records_outside_the_outline_are_said_and_nothing_is_invented(open_page)
     assert any("no species inside this outline" in block.value for block in app.caption)
 
 
+@pytest.mark.slow
 def test_an_area_where_no_species_reaches_the_threshold_has_defined_numbers_and_a_report(open_page):
     app = open_page("region", region=link_to(MIDDLE))
     app.radio(key="rule_picker").set_value("threshold").run()
@@ -77,6 +80,7 @@ def test_an_area_where_no_species_reaches_the_threshold_has_defined_numbers_and_
     assert not app.exception and not app.error
 
 
+@pytest.mark.slow
 def test_a_link_to_an_area_of_one_cell_reads_and_reports(open_page):
     garden = regions.region_from_geometry(shapely.box(0.800, 42.600, 0.801, 42.601), "Garden")
     app = open_page("region", region=regions.encode_region_link(garden))

@@ -73,6 +73,7 @@ def test_areas_of_a_file_are_compared_with_the_numbers_of_the_engine(open_page, 
     assert (table["gamma_lower_low"] < table["gamma_lower"]).all()
 
 
+@pytest.mark.slow
 def test_the_column_of_names_can_be_chosen(open_page):
     app = gather(open_page("region"), TWO_PARKS)
     picker = next(box for box in app.selectbox if box.key.startswith("several_column"))
@@ -138,6 +139,7 @@ def test_a_file_of_several_areas_can_be_read_as_one_or_area_by_area_or_compared(
     assert list(table_shown(app)["region"]) == ["West", "East"]
 
 
+@pytest.mark.slow
 def test_an_unreadable_file_leaves_what_was_gathered(open_page):
     app = gather(open_page("region"), TWO_PARKS)
     app.button(key="several_add_file_0").click().run()
@@ -156,6 +158,7 @@ def test_more_areas_than_a_comparison_takes_are_not_added_and_said(open_page, mo
     assert "2 areas were not added: a comparison takes up to 3" in app.info[0].value
 
 
+@pytest.mark.slow
 def test_areas_can_be_removed(open_page):
     app = gather(open_page("region"), TWO_PARKS)
     app.button(key="several_add_file_0").click().run()
@@ -178,6 +181,7 @@ def test_all_reports_come_in_one_zip_with_the_comparison(open_page):
     assert written["gamma"].tolist() == table_shown(app)["gamma"].tolist()
 
 
+@pytest.mark.slow
 def test_more_reports_than_the_page_writes_are_left_to_the_command_line(open_page, monkeypatch):
     monkeypatch.setattr(region_take_all, "MAX_REPORTS", 1)
     app = gather(open_page("region"), TWO_PARKS)

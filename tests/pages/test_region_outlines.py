@@ -68,6 +68,7 @@ def test_the_column_of_names_is_asked_for_where_several_could_be(with_outlines):
     assert "(names: column “code”)" in shown_html(app)
 
 
+@pytest.mark.slow
 def test_outlines_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(with_outlines):
     away = with_outlines(parks(({"name": "Far away"}, shapely.box(100, 10, 101, 11))))
     assert "holds a cell of the atlas" in away.error[0].value
