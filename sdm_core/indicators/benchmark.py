@@ -125,9 +125,13 @@ class Frame:
     @property
     def sentence(self) -> str:
         """Which outlines, how much of the region each holds, and where they come from."""
+        return self.sentence_of("The region")
+
+    def sentence_of(self, region: str) -> str:
+        """`sentence` with the name of the region, where several stand side by side."""
         held = _listed([f"“{name}” ({100 * share:.3g} % of its area)" for name, share in self.shares])
         return (
-            f"The region is set against {held}, from the outlines of the file {self.source} (names: column "
+            f"{region} is set against {held}, from the outlines of the file {self.source} (names: column "
             f"“{self.column}”)."
         )
 

@@ -20,7 +20,7 @@ from sdm_core.indicators import (
 )
 from sdm_core.observed import Records, observe_region, species_ranges
 from sdm_core.reports import card as cards
-from sdm_core.reports import content, drawings, figures, folder, render, text
+from sdm_core.reports import content, cover, drawings, figures, folder, render, text
 from sdm_core.reports.data import RASTERS, write_data
 from sdm_core.reports.facts import ReportFacts, credit_line, top_species
 from sdm_core.reports.observed import OBSERVED_FILE
@@ -28,6 +28,8 @@ from sdm_core.statuses import StatusFile, match_statuses
 
 logger = logging.getLogger(__name__)
 
+#: Sentences the first page has room for beside a map of the usual height.
+_MOST_SENTENCES = 5
 #: Kinds of image in which each figure is written.
 _IMAGES: tuple[figures.ImageKind, ...] = ("svg", "png")
 #: Formats of a report and the files each may write; a figure that this atlas lacks has no file.
@@ -216,6 +218,13 @@ def _written(fresh: Path) -> list[str]:
     return sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
 
 
+def _says_much(facts: ReportFacts) -> bool:
+    """Whether the first page needs more room for words than for its map."""
+    lines = len(cover.sentences(facts.summary))
+    lines += 2 * (facts.observed is not None) + 2 * (facts.benchmarks.frame is not None)
+    return lines > _MOST_SENTENCES or bool(facts.statuses)
+
+
 def _drawn(facts: ReportFacts, kind: figures.ImageKind) -> dict[str, figures.DrawnFigure | None]:
     return drawings.draw_all(
         facts.atlas.store,
@@ -226,7 +235,7 @@ def _drawn(facts: ReportFacts, kind: figures.ImageKind) -> dict[str, figures.Dra
         top_species=top_species(facts.summary, drawings.N_BARS),
         calibration=cards.calibration(facts.atlas.card),
         structure=facts.structure,
-        low_cover=bool(facts.statuses) or facts.observed is not None or facts.benchmarks.frame is not None,
+        low_cover=_says_much(facts),
         kind=kind,
     )
 

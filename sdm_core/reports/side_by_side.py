@@ -65,10 +65,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("threatened_share_percent", "Threatened share of assessed species", "%", 1),
     Column("unassessed_percent", "Not assessed", "%", 1),
     Column("richness_percentile_countries", "Richness: percentile in its countries", "", 0),
-    Column("richness_percentile_atlas", "Richness: percentile in the atlas", "", 0),
     Column("richness_percentile_outlines", "Richness: percentile in your outlines", "", 0),
-    Column("distinctiveness_percentile_outlines", "Distinctiveness: percentile in your outlines", "", 0),
+    Column("richness_percentile_atlas", "Richness: percentile in the atlas", "", 0),
     Column("distinctiveness_percentile_countries", "Distinctiveness: percentile in its countries", "", 0),
+    Column("distinctiveness_percentile_outlines", "Distinctiveness: percentile in your outlines", "", 0),
     Column("distinctiveness_percentile_atlas", "Distinctiveness: percentile in the atlas", "", 0),
 )
 
@@ -241,7 +241,7 @@ def numbers_of(
         summary.rule_options,
         summary.rule_text,
         summary.containment_text,
-        tuple(stands.notes),
+        _named(stands, summary.region),
     )
 
 
@@ -266,6 +266,16 @@ def compare(store: Any, places: Sequence[regions.Region], numbers: Sequence[Regi
     )
     of_benchmarks = dict.fromkeys(note for one in numbers for note in one.benchmark_notes)
     return Comparison(rows, shown, notes, tuple(of_benchmarks))
+
+
+def _named(stands: Benchmarks, region: str) -> tuple[str, ...]:
+    """What is said of the standings, with the name of the region where it is about its outlines."""
+    frame = stands.frame
+    if frame is None:
+        return stands.notes
+    return tuple(
+        frame.sentence_of(f"“{region}”") if note == frame.sentence else note for note in stands.notes
+    )
 
 
 def overlap_notes(places: Sequence[regions.Region]) -> list[str]:
