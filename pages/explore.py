@@ -13,10 +13,10 @@ with frame.friendly_errors():
     with controls:
         atlas = frame.choose_atlas()
         species_place = st.container()
-        layer = explore_choose.choose_layer(atlas)
-        with species_place:
-            species_id = explore_choose.choose_species(atlas)
         window = explore_choose.choose_window(atlas)
+        layer = explore_choose.choose_layer(atlas)
+        with species_place:  # above, but what it shows depends on the layer
+            species_id = explore_choose.choose_species(atlas)
         display = explore_choose.choose_display(atlas, layer)
         state.write_address(PAGE_FIELDS)
     with rest:

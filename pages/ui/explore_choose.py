@@ -52,20 +52,26 @@ def choose_layer(atlas: Atlas) -> str:
         width="stretch",
     )
     if group != "species":
-        st.radio(
-            say("layer"),
-            offered.groups[group],
-            format_func=LAYERS.__getitem__,
-            key=state.fill("layer_picker", layer_base(layer)),
-            on_change=_layer_chosen,
-            args=(offered,),
-            label_visibility="collapsed",
-        )
-        _choose_view(offered, layer)
+        with st.container(key="layer_choice"):
+            _choose_within(offered, group, layer)
+    return layer
+
+
+def _choose_within(offered: Offer, group: str, layer: str) -> None:
+    """Picker of a layer of a group, and of its value or interval; where to get what the group lacks."""
+    st.radio(
+        say("layer"),
+        offered.groups[group],
+        format_func=LAYERS.__getitem__,
+        key=state.fill("layer_picker", layer_base(layer)),
+        on_change=_layer_chosen,
+        args=(offered,),
+        label_visibility="collapsed",
+    )
+    _choose_view(offered, layer)
     if group == "concern" and "threatened_share" not in offered.groups[group]:
         st.caption(say("needs_list"))
         st.page_link("region.py", label=say("to_region"), icon=":material/playlist_add:")
-    return layer
 
 
 def _settled(offered: Offer) -> str:

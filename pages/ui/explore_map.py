@@ -161,10 +161,9 @@ def _extremes(drawn: Drawn) -> tuple[float | None, float | None]:
 
 def _size_drawn(atlas: Atlas, cells: MapCells) -> str:
     """How wide the cells or hexagons on the map are, in words."""
-    if cells.resolution < atlas.store.resolution:
-        area = numbers.number(resources.fine_area_km2(atlas.name, atlas.store.version))
-        return say("legend_cell", area=area)
-    return say("legend_hexagon", area=numbers.number(cells.mean_area_km2))
+    own = numbers.number(resources.fine_area_km2(atlas.name, str(atlas.store.version)))
+    every_cell = cells.resolution < atlas.store.resolution
+    return say("legend_cell" if every_cell else "legend_hexagon", area=own)
 
 
 def _chosen_cell() -> str:
