@@ -83,9 +83,10 @@ def _refusals(refused: Sequence[FlorascopeError]) -> None:
 
 def _header(region: Region | None) -> tuple[DeltaGenerator, Atlas, str, dict[str, Any]]:
     """Room for the title, atlas, rule, and the ways back."""
-    title, atlas_column, rule_column, change = st.columns(
-        [2.4, 1.3, 1.4, 1.1], vertical_alignment="bottom", gap="small"
-    )
+    with st.container(key="compare_header"):
+        title, atlas_column, rule_column, change = st.columns(
+            [2.4, 1.3, 1.4, 1.1], vertical_alignment="bottom", gap="small"
+        )
     with atlas_column:
         atlas = frame.choose_atlas()
     with rule_column:

@@ -40,9 +40,10 @@ class Reading:
 
 def header(region: Region) -> tuple[Atlas, int, str, dict[str, Any]]:
     """Name of the area, atlas, H3 resolution of the cells, rule, and the way back to choosing."""
-    title, atlas_column, size_column, rule_column, change = st.columns(
-        [2.1, 1.2, 0.85, 1.25, 0.9], vertical_alignment="bottom", gap="small"
-    )
+    with st.container(key="region_header"):
+        title, atlas_column, size_column, rule_column, change = st.columns(
+            [2.1, 1.2, 0.85, 1.25, 0.9], vertical_alignment="bottom", gap="small"
+        )
     with atlas_column:
         atlas = frame.choose_atlas()
     with size_column:

@@ -35,7 +35,8 @@ def line(atlas: Atlas, region: Region, reading: Reading) -> None:
     if outlines is not None:
         frame = [note for note in found.notes if outlines.source in note]
         said += "<br>" + html.escape(" ".join(frame))
-    words, more = st.columns([5, 1], vertical_alignment="center")
+    with st.container(key="standing_line"):
+        words, more = st.columns([5, 1], vertical_alignment="center")
     words.html(f'<p class="fs-notes" data-testid="standing">{said}</p>')
     with more:
         region_outlines.choose(atlas)
