@@ -24,6 +24,9 @@ from pages.ui import (
 
 PAGE_FIELDS = ("atlas", "region", "resolution", "containment", "rule", "value")
 
+COMPARE_FIELDS = ("atlas", "containment", "rule", "value", "compare")
+
+region_several.follow_link()
 region = region_choose.current_region()
 comparing = region_several.comparing()
 choosing = not comparing and (region is None or bool(st.session_state.get("choosing")))
@@ -38,12 +41,15 @@ step = "compare" if comparing else "choose" if choosing else "read"
 rooms = {name: st.container() if name == step else st.empty() for name in ("choose", "compare", "read")}
 with rooms[step], frame.friendly_errors():
     if comparing:
-        region_compare.show(region)
-        state.write_address(PAGE_FIELDS)
+        region_several.write_link()
+        region_compare.show(region, COMPARE_FIELDS)
+        state.write_address(COMPARE_FIELDS)
     elif choosing:
+        region_several.write_link()
         region_choose.choose(region)
         state.write_address(PAGE_FIELDS)
     else:
+        region_several.write_link()
         atlas, resolution, rule, options = region_read.header(region)
         state.write_address(PAGE_FIELDS)
         atlas, region = region_finer.settle(atlas, region, resolution)

@@ -198,6 +198,11 @@ REGION: dict[str, str] = {
     "compare_reports_hint": (
         "A ZIP with a report of each area in its own folder, and the comparison as a page and a table."
     ),
+    "compare_share": "This link restores atlas, rule and areas:",
+    "compare_no_link": (
+        "A link can carry places, circles and clicked cells, up to about 1 500 characters; these areas have "
+        "outlines of their own. Keep the file they came from instead."
+    ),
     "compare_prepare": "Prepare {n} reports",
     "compare_too_many": (
         "The page writes up to {most} reports at a time. All {n} of a file are written by "

@@ -45,7 +45,7 @@ _MAX_SAID = 5
 _PIXELS = (420, 390)
 
 
-def show(region: Region | None) -> None:
+def show(region: Region | None, page_fields: tuple[str, ...]) -> None:
     """The comparison of the areas gathered; `region` is the one to go back to."""
     from sdm_core import reports
 
@@ -69,6 +69,7 @@ def show(region: Region | None) -> None:
         items = "".join(f"<li>{html.escape(note)}</li>" for note in comparison.notes)
         st.html(f'<p class="fs-note"><b>{say("compare_notes")}</b></p><ul class="fs-note">{items}</ul>')
     region_take_all.section(atlas, read, rule, options, containment)
+    region_take_all.share(page_fields)
 
 
 def _refusals(refused: Sequence[FlorascopeError]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from pages.ui import frame, numbers, resources
+from pages.ui import frame, numbers, resources, state
 from pages.ui.messages import say
 from sdm_core import config
 from sdm_core.errors import FlorascopeError, MissingCRSError
@@ -23,6 +23,10 @@ UPLOAD_TYPES = ["geojson", "json", "gpkg", "kml", "kmz", "zip"]
 _FAMILIAR_PLACES = ("Pyrenees", "Sierra Nevada", "Alps", "Slovenia", "Andorra")
 #: Areas of the session by the hash of their outline, and whether they are being compared.
 _GATHERED, _COMPARING, _READ, _ROUND = "several", "comparing", "several_read", "several_round"
+#: Link already followed; between the areas of one; kinds of areas that need no outline in it; its length.
+_FOLLOWED, _JOINT = "compare_followed", "|"
+_NAMED = ("place:", "point:", "cells:")
+_MAX_LINK = 1_500
 _LIST_HEIGHT = 420
 _ROW_HEIGHT = 33
 #: Areas offered together as an example.
@@ -84,6 +88,37 @@ def add(places: Sequence[Region]) -> list[str]:
     if n_over:
         said.append(say("several_over", n=n_over, most=MAX_REGIONS))
     return said
+
+
+def follow_link() -> None:
+    """Gather the areas of a link to a comparison, once; what cannot be read gets a sentence."""
+    text = state.view().compare
+    if not text or text == st.session_state.get(_FOLLOWED):
+        return
+    st.session_state[_FOLLOWED] = text
+    places = []
+    for part in text.split(_JOINT):
+        try:
+            places.append(resources.region_of_link(part))
+        except FlorascopeError as error:
+            state.notice(say("unreadable_region", reason=str(error)))
+    if places:
+        _kept().clear()
+        add(places)
+        compare()
+
+
+def write_link() -> None:
+    """Put the areas compared into the view, where all have a name a link can carry."""
+    from sdm_core import regions
+
+    text = ""
+    if comparing() and all(region.source.startswith(_NAMED) for region in gathered()):
+        text = _JOINT.join(regions.encode_region_link(region) for region in gathered())
+    text = text if len(text) <= _MAX_LINK else ""
+    if text != state.view().compare:
+        state.change(compare=text)
+    st.session_state[_FOLLOWED] = text
 
 
 def beside_steps(region: Region | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.ui import frame, numbers, region_outlines, region_records, region_statuses
+from pages.ui import frame, numbers, region_outlines, region_records, region_statuses, state
 from pages.ui.messages import say
 from pages.ui.region_take import FORMATS
 
@@ -95,6 +95,16 @@ def section(atlas: Atlas, places: list[Region], rule: str, options: dict[str, An
             on_click="ignore",
             key="compare_zip",
         )
+
+
+def share(page_fields: tuple[str, ...]) -> None:
+    """The link that opens this comparison again, or why there is none."""
+    with st.popover(say("share"), icon=":material/link:"):
+        if state.view().compare:
+            st.caption(say("compare_share"))
+            st.code(state.share_link(page_fields), language=None, wrap_lines=True)
+        else:
+            st.caption(say("compare_no_link"))
 
 
 def build(

@@ -29,6 +29,8 @@ class View:
     window: str = ""
     #: Area of the Region page: empty, `place:<name>`, `cells:<h3>,…` or `shape:<encoded rings>`.
     region: str = ""
+    #: Areas compared on the Region page: texts as of `region`, joined by `|`; empty without a comparison.
+    compare: str = ""
     #: Rule from probabilities to species sets: a key of `messages.RULES`.
     rule: str = ""
     #: Threshold or K of the rule, where it has one; empty for its default.

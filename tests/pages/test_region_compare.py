@@ -12,7 +12,7 @@ import shapely
 
 from pages.ui import region_take_all
 from sdm_core import regions, reports
-from tests.pages.conftest import shown_html
+from tests.pages.conftest import link_of, shown_html
 from tests.pages.test_region import MIDDLE, SEA, engine_summary, link_to
 
 WEST_PARK = shapely.box(0.1, 42.3, 0.6, 42.6)
@@ -189,3 +189,22 @@ def test_more_reports_than_the_page_writes_are_left_to_the_command_line(open_pag
     app.button(key="several_compare").click().run()
     assert "The page writes up to 1 reports at a time" in app.info[0].value
     assert not [button for button in app.button if button.key == "compare_prepare"]
+
+
+def test_a_link_restores_a_comparison_of_places_and_says_what_it_cannot_read(open_page):
+    app = open_page("region", compare="place:Pyrenees|point:1.00000,42.50000,12|place:Nowhere at all")
+    assert list(table_shown(app)["region"]) == ["Pyrenees", "12 km around 42.50° N, 1.00° E"]
+    assert "Nowhere at all" in app.warning[0].value
+    link = link_of(app)
+    assert link["compare"] == "place:Pyrenees|point:1.00000,42.50000,12" and "region" not in link
+    app.button(key="compare_change").click().run()
+    assert "compare" not in link_of(app)
+    assert app.button(key="several_compare").label == "Compare 2 areas"
+
+
+def test_areas_with_outlines_of_their_own_have_no_link(open_page):
+    app = gather(open_page("region"), TWO_PARKS)
+    app.button(key="several_add_file_0").click().run()
+    app.button(key="several_compare").click().run()
+    assert "compare" not in link_of(app)
+    assert any("outlines of their own" in block.value for block in app.caption)
