@@ -45,6 +45,8 @@ def test_the_section_prints_the_numbers_of_the_engine(report):
         assert number.shown in section
     for warning in found.warnings:
         assert warning in section
+    listed = re.search(r'<section id="s5">.*?</section>', page, re.DOTALL).group()
+    assert "Your records (last year)" in listed and '<td class="num">2 (2011)</td>' in listed
     assert "Planta inventa" in section and '<a href="#s5a">' in page
     assert "Your records hold 2 species inside the region (2001 to 2011); 1 of them is in the atlas." in page
     assert found.not_observed["species"].iloc[0] in section

@@ -242,6 +242,16 @@ def draw_cells(
     return collection
 
 
+def draw_plain_cells(axes: Axes, frame: Frame, polygons: np.ndarray, *, colour: str, order: float) -> None:
+    """Hexagons in one colour, without gaps between them."""
+    corners = [np.asarray(shapely.get_coordinates(polygon)) for polygon in frame.project(polygons)]
+    axes.add_collection(
+        PolyCollection(
+            corners, facecolors=colour, edgecolors=colour, linewidths=0.2, zorder=order, rasterized=True
+        )
+    )
+
+
 def polygon_path(geometry: Any) -> DrawnPath | None:
     """Matplotlib path of every ring of a polygonal geometry; None when it has none."""
     polygons = [

@@ -55,6 +55,8 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
     """Content of the report's template (`r`), complete; numbers already in the form readers see."""
     summary, atlas = facts.summary, facts.atlas
     table = summary.species_table
+    if facts.observed is not None:
+        table = observed.with_observed(table, facts.observed)
     listed = table[table["present"] | (table["mean_probability"] >= LEAST_MEAN_PROBABILITY)]
     endemic_origin = cards.endemic_origin(atlas.card)
     with_flag = flagged(table[table["present"]])
@@ -117,6 +119,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "species_flagged": species_rows(with_flag.head(N_TABLE_SPECIES), endemic_origin, statuses),
         "species_flagged_caption": _flagged_caption(len(with_flag)),
         "species_all": all_rows,
+        "has_observed": facts.observed is not None,
         "has_certainty": bool(table["certainty"].notna().any()),
         "families": families(all_rows),
         "species_note": wording.SPECIES_NOTE,

@@ -141,11 +141,13 @@ def _group_sentences(summary: RegionSummary) -> list[str]:
         group = summary.groups.get(name)
         if group is None or not (group.by_rule or group.expected >= 0.5):
             continue
+        ends = _ends(group.low, group.high, text.count_like)
         said.append(
             words.format(
                 by_rule=text.whole(group.by_rule),
                 verb="is" if group.by_rule == 1 else "are",
-                expected=text.decimal(group.expected, 1),
+                expected=text.count_like(group.expected),
+                interval=f", {ends}" if ends else "",
             )
         )
     return said

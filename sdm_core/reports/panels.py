@@ -107,13 +107,13 @@ def _from_zero(values: np.ndarray) -> Normalize:
 
 
 def _draw_marked(axes: Axes, frame: carto.Frame, panel: Panel, outline: Any) -> None:
-    shown = panel.polygons if len(panel.polygons) <= _MOST_DRAWN else outline
-    carto.draw_polygons(axes, frame, shown, face=CELLS_COLOUR, edge=CELLS_COLOUR, width=0.2, order=3.5)
-    chosen = panel.polygons[panel.values]
-    if len(chosen):
-        carto.draw_polygons(
-            axes, frame, chosen, face=HOTSPOT_COLOUR, edge=HOTSPOT_COLOUR, width=0.2, order=4.0
-        )
+    if len(panel.polygons) <= _MOST_DRAWN:
+        carto.draw_plain_cells(axes, frame, panel.polygons, colour=CELLS_COLOUR, order=3.5)
+    else:
+        carto.draw_polygons(axes, frame, outline, face=CELLS_COLOUR, edge="none", width=0.0, order=3.5)
+    if panel.values.any():
+        marked = panel.polygons[panel.values]
+        carto.draw_plain_cells(axes, frame, marked, colour=HOTSPOT_COLOUR, order=4.0)
 
 
 def _legend(figure: Figure, drawn: Any, label: str, marked_label: str, unmarked_label: str) -> None:

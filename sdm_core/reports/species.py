@@ -74,6 +74,7 @@ def _row(record: dict[str, Any], endemic_origin: str, statuses: Sequence[dict[st
         "area_value": f"{record['expected_area_km2']:.6g}",
         "cells_value": str(record["n_cells_present"]),
         "records_value": "-1" if record["records_nearby"] is None else str(record["records_nearby"]),
+        "observed": _observed(record),
         "flags": flags,
         "marks": " ".join(flag.get("mark") or MARKS[flag["kind"]] for flag in flags),
     }
@@ -85,6 +86,14 @@ def _interval(record: dict[str, Any]) -> str:
     if low is None or high is None:
         return ""
     return f"({text.probability(low / 100)}–{text.probability(high / 100)})"
+
+
+def _observed(record: dict[str, Any]) -> str:
+    """Own records inside the outline and the year of the last; a dash for none."""
+    count, year = record.get("observed_records") or 0, record.get("observed_last_year")
+    if not count:
+        return text.NOT_DEFINED
+    return text.whole(count) if year is None else f"{text.whole(count)} ({int(year)})"
 
 
 def _certainty(record: dict[str, Any]) -> str:

@@ -62,11 +62,11 @@ GROUP_GAPS: Mapping[str, str] = {
 }
 GROUP_SENTENCES: Mapping[str, str] = {
     "endemic": "By the rule, {by_rule} species marked as endemic by the source {verb} present "
-    "({expected} expected at least).",
+    "(at least {expected} expected{interval}).",
     "protected": "By the rule, {by_rule} species listed in the EU Habitats Directive {verb} present "
-    "({expected} expected at least).",
+    "(at least {expected} expected{interval}).",
     "invasive": "By the rule, {by_rule} invasive alien species of Union concern {verb} present "
-    "({expected} expected at least).",
+    "(at least {expected} expected{interval}).",
 }
 DIVERSITY_NOTES: tuple[str, ...] = (*NOTES[1:], "Whittaker beta and γ rise with the number of cells: compare "
     "regions of like size only, and never between atlases.")  # fmt: skip
