@@ -297,8 +297,8 @@ def layer_unit(layer: str) -> str:
 
 #: Layers of the Region map beside `LAYERS`: short name for the button, name for the legend.
 CONCERN_LAYERS: dict[str, tuple[str, str]] = {
-    "endemic": ("Endemic", "Endemic species"),
-    "weighted_endemism": ("Endemism", "Weighted endemism"),
+    "endemic": ("Endemics", "Endemic species"),
+    "weighted_endemism": ("Range rarity", "Weighted endemism"),
     "invasive_share": ("Invasive", "Invasive species"),
     "threatened_share": ("Threatened", "Threatened species"),
 }

@@ -99,8 +99,8 @@ REGION: dict[str, str] = {
     "column_max": "Highest probability in any cell of the region.",
     "column_area": "Σ cell area × probability.",
     "column_share": (
-        "Expected area as a share of the area of the cells; in brackets its 90 % interval from errors of the "
-        "model on blocks it had not seen."
+        "90 % interval of the expected area as a share of that of the cells, from errors of the model on "
+        "blocks it had not seen."
     ),
     "column_present": "In the species list of at least one cell, by the rule chosen above.",
     "column_records": "Observed records in the coarse cells (about 1 800 km²) the region touches.",
@@ -108,15 +108,18 @@ REGION: dict[str, str] = {
         "Endemic to the area of the source; listed in the Habitats Directive; invasive of Union concern."
     ),
     "card_expected": "Species expected, at least",
-    "card_expected_under": "in the area · α {alpha} per cell",
-    "card_ranges": "expected {ranges}",
+    "card_expected_under": "in the area · {alpha} expected per cell",
+    "card_ranges": "90 %: {ranges}",
     "range_90": "90 %: {ends}",
     "range_meaning": "In small print: {meaning}.",
     "card_gamma": "Species of the region (γ)",
-    "card_gamma_under": "α {alpha} per cell · β {beta} (γ/α)",
+    "card_gamma_under": "in the list of at least one cell by the rule · α {alpha} per cell · β {beta}",
     "card_shannon": "Shannon index (H′)",
     "card_shannon_under": "mean cell richer in H′ than {percent} % of the atlas",
     "card_flags": "Endemic · protected",
+    "card_protected_only": "Protected species",
+    "card_endemic_unknown": "endemics are not known to this atlas",
+    "card_alien_none": "none of Union concern predicted",
     "card_invasive": "{n} invasive of Union concern",
     "card_unassessed": "endemism of {percent} % not assessed",
     "card_trust": "Trust, A to D",
@@ -327,6 +330,7 @@ REGION: dict[str, str] = {
         "Worst category among certain species; as interval, from those to the possible species."
     ),
     "details_by_rule": "{label}, by the rule",
+    "details_by_rule_text": "Those in the list of at least one cell of the region; the rule: {rule}.",
     "details_ends": "What the intervals are",
     "details_foot": "Numbers are about the {n} {containment}. Rule: {rule}.",
     # status lists
@@ -362,6 +366,7 @@ REGION: dict[str, str] = {
     ),
     "synonyms_have": "Synonyms from {name}: {n} pairs of names",
     "synonyms_remove": "Remove the synonyms",
+    "status_unmatched_one": "Not in this atlas: 1 entry of {name}",
     "status_unmatched": "Not in this atlas: {n} entries of {name}",
     "status_list_title": "{name} ({region})",
     "status_completed": "with predicted categories {share} %",

@@ -15,6 +15,7 @@ from pages.ui import (
     maps,
     numbers,
     region_choose,
+    region_map,
     region_outlines,
     region_read,
     region_several,
@@ -194,7 +195,7 @@ def _map_and_table(atlas: Atlas, places: list[Region], comparison: Comparison) -
         selection = st.dataframe(
             table,
             hide_index=True,
-            height=min(_TABLE_HEIGHT, _ROW_HEIGHT * (len(table) + 1) + 12),
+            height=min(_TABLE_HEIGHT, _ROW_HEIGHT * (len(table) + 1) + 5),
             key="compare_rows",
             on_select="rerun",
             selection_mode="single-row",
@@ -241,7 +242,7 @@ def _map(atlas: Atlas, places: Sequence[Region], chosen: Region | None) -> None:
             maps.legend(
                 scale,
                 LAYERS["richness"],
-                say("legend_hexagon", area=numbers.number(cells.mean_area_km2)),
+                say("legend_hexagon", area=numbers.number(region_map.hexagon_area_km2(atlas, cells))),
                 frame.source_line(atlas),
                 show_observed=False,
                 italic=False,

@@ -128,7 +128,13 @@ def _groups(table: _Table, summary: RegionSummary) -> None:
         table.add(name, words.label, expected, ends, COUNT_ERRORS, words.unit, words.definition)
         label = say("details_by_rule", label=words.label)
         table.add(
-            f"{name}-by-rule", label, numbers.number(group.by_rule), "", "", words.unit, summary.rule_text
+            f"{name}-by-rule",
+            label,
+            numbers.number(group.by_rule),
+            "",
+            "",
+            words.unit,
+            say("details_by_rule_text", rule=summary.rule_text),
         )
 
 

@@ -33,7 +33,7 @@ def choose(atlas: Atlas, region: Region) -> int:
     st.selectbox(
         say("fine_size"),
         sizes,
-        format_func=lambda resolution: _size_text(resolution, own),
+        format_func=lambda resolution: _size_text(atlas, resolution),
         key=state.fill("fine_size_picker", int(asked or own)),
         on_change=state.remember(
             "fine_size_picker", "resolution", lambda chosen: "" if chosen == own else str(chosen)
@@ -43,9 +43,11 @@ def choose(atlas: Atlas, region: Region) -> int:
     return int(asked or own)
 
 
-def _size_text(resolution: int, own: int) -> str:
-    area = resources.cell_size_text(resolution)
-    return say("fine_own", area=area) if resolution == own else area
+def _size_text(atlas: Atlas, resolution: int) -> str:
+    if resolution != atlas.store.resolution:
+        return resources.cell_size_text(resolution)
+    area_km2 = resources.fine_area_km2(atlas.name, str(atlas.store.version))
+    return say("fine_own", area=numbers.number(area_km2, 0 if area_km2 >= 10 else 1, "km²"))
 
 
 def settle(atlas: Atlas, region: Region, resolution: int) -> tuple[Atlas, Region]:

@@ -71,7 +71,8 @@ def _upload() -> None:
     """Files become lists of the session; a refusal is one sentence and leaves the others as they are."""
     from sdm_core import statuses
 
-    box, more = st.columns([2.6, 1], gap="medium", vertical_alignment="top")
+    with st.container(key="status_box"):
+        box, more = st.columns([2.6, 1], gap="medium", vertical_alignment="top")
     key = f"status_files_{st.session_state.setdefault(_ROUND, 0)}"
     uploaded = box.file_uploader(
         say("status_files"),
@@ -175,7 +176,8 @@ def _matching(number: int, original: str, matched: MatchedStatuses) -> None:
             },
         )
     if n_missed:
-        st.caption(say("status_unmatched", n=numbers.number(n_missed), name=frame.plain(file.name)))
+        key = "status_unmatched_one" if n_missed == 1 else "status_unmatched"
+        st.caption(say(key, n=numbers.number(n_missed), name=frame.plain(file.name)))
         st.dataframe(
             matched.unmatched[["taxon", "category", "suggestions", "reason", "list"]],
             hide_index=True,

@@ -72,13 +72,20 @@ def show(
             maps.legend(
                 scale,
                 name,
-                say("legend_hexagon", area=numbers.number(cells.mean_area_km2)),
+                say("legend_hexagon", area=numbers.number(hexagon_area_km2(atlas, cells))),
                 frame.source_line(atlas),
                 observed is not None,
                 italic=species_id is not None,
                 masked="grey" if masked else "",
             )
         )
+
+
+def hexagon_area_km2(atlas: Atlas, cells: MapCells) -> float:
+    """Mean area of the hexagons of a map: for the cells of an atlas the same on every map and page."""
+    if cells.resolution != resources.open_atlas(atlas.name).store.resolution:
+        return cells.mean_area_km2
+    return resources.fine_area_km2(atlas.name, str(atlas.store.version))
 
 
 def _layer_button(layer: str) -> str:

@@ -142,7 +142,7 @@ def cards(atlas: Atlas, reading: Reading) -> None:
     summary, trust = reading.summary, reading.trust
     groups = summary.groups
     lower, gamma, shannon = summary["gamma_lower"], summary["gamma"], summary["shannon"]
-    alpha = summary["alpha_expected"]
+    alpha, known = summary["alpha_expected"], groups["endemic"].by_rule is not None
     percentile = summary.percentiles.get("shannon")
     shown = [
         (
@@ -165,8 +165,9 @@ def cards(atlas: Atlas, reading: Reading) -> None:
             frame.tip(shannon.text.definition, shannon.interval_text),
         ),
         (
-            say("card_flags"),
-            f"{_count(groups, 'endemic')} <small>·</small> {_count(groups, 'protected')}"
+            say("card_flags" if known else "card_protected_only"),
+            (f"{_count(groups, 'endemic')} <small>·</small> " if known else "")
+            + _count(groups, "protected")
             + frame.range_line(text=_expected_ranges(groups)),
             _flags_under(groups),
             frame.tip(
@@ -192,14 +193,17 @@ def _count(groups: dict[str, Any], name: str) -> str:
 
 def _expected_ranges(groups: dict[str, Any]) -> str:
     """Intervals of the numbers of endemic and protected species expected, side by side."""
-    ends = [numbers.range_text(groups[name].low, groups[name].high) for name in ("endemic", "protected")]
+    shown = [name for name in ("endemic", "protected") if groups[name].by_rule is not None]
+    ends = [numbers.range_text(groups[name].low, groups[name].high) for name in shown]
     return say("card_ranges", ranges=" · ".join(end or "–" for end in ends)) if any(ends) else ""
 
 
 def _flags_under(groups: dict[str, Any]) -> str:
     """Invasive species, and how much of the list was never assessed for endemism."""
     lines = [say("card_invasive", n=_count(groups, "invasive"))]
-    unassessed = groups["endemic"].unassessed_percent if "endemic" in groups else None
-    if unassessed is not None and unassessed >= 0.5:
+    unassessed = groups["endemic"].unassessed_percent
+    if groups["endemic"].by_rule is None:
+        lines.append(say("card_endemic_unknown"))
+    elif unassessed >= 0.5:
         lines.append(say("card_unassessed", percent=numbers.number(unassessed)))
     return " · ".join(lines)

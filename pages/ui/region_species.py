@@ -55,7 +55,9 @@ def map_and_table(
         if observed is not None:
             found = region_records.narrowed(found)
         selection = st.dataframe(
-            found.drop(columns=["species_id", "common_genus", "on_list", *([] if graded else ["certainty"])]),
+            found.drop(
+                columns=["species_id", "common_genus", "on_list", *([] if graded else ["certainty"])]
+            ).assign(mean_probability=100 * found["mean_probability"]),
             hide_index=True,
             height=region_map.MAP_HEIGHT - 20,
             key="species_rows",
@@ -100,8 +102,8 @@ def shown_species(table: pd.DataFrame) -> pd.DataFrame:
             "common_genus": table["common_genus"].fillna(""),
             "family": table["family"],
             "mean_probability": table["mean_probability"],
-            "expected_area_km2": table["expected_area_km2"],
             "share": _shares(table),
+            "expected_area_km2": table["expected_area_km2"],
             "present": table["present"],
             "certainty": table["certainty"].fillna(""),
             "records_nearby": table["records_nearby"],
@@ -114,14 +116,13 @@ def shown_species(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares(table: pd.DataFrame) -> list[str]:
-    """Share of the area with its interval, as in `62 % (40–81)`."""
+    """Interval of the share of the area, as in `40–81 %`; empty where it is not known."""
     share, low, high = (table[f"area_share{end}_percent"].to_numpy(float) for end in ("", "_low", "_high"))
-    return [
-        f"{numbers.percent(value / 100)} ({numbers.range_text(*ends, 0 if value >= 1 else 1)})"
-        if ends[0] == ends[0]
-        else numbers.percent(value / 100)
-        for value, ends in zip(share, zip(low, high, strict=True), strict=True)
+    ends = [
+        numbers.range_text(*pair, 0 if value >= 1 else 1)
+        for value, *pair in zip(share, low, high, strict=True)
     ]
+    return [f"{text}\u202f%" if text else "" for text in ends]
 
 
 def _joined(*texts: str) -> str:
@@ -156,13 +157,13 @@ def _columns(certainty: str) -> dict[str, Any]:
     """How the columns are shown; `certainty` is what certain and possible mean."""
     config_of = st.column_config
     return {
-        "species": config_of.TextColumn("Species", width=175, pinned=True),
+        "species": config_of.TextColumn("Species", width=165),
         "family": config_of.TextColumn("Family", width=95),
         "mean_probability": config_of.ProgressColumn(
-            "Mean", format="percent", min_value=0, max_value=1, width=80, help=say("column_mean")
+            "Mean", format="%.0f\u202f%%", min_value=0, max_value=100, width=95, help=say("column_mean")
         ),
         "expected_area_km2": config_of.NumberColumn("km²", format="%.0f", width=60, help=say("column_area")),
-        "share": config_of.TextColumn("Share of area", width=115, help=say("column_share")),
+        "share": config_of.TextColumn("90 %", width=75, help=say("column_share")),
         "certainty": config_of.TextColumn("Certainty", width=75, help=certainty),
         "present": config_of.CheckboxColumn("In list", width=52, help=say("column_present")),
         "records_nearby": config_of.NumberColumn(

@@ -128,6 +128,7 @@ def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:
     threat_tip = frame.tip(f"{THREAT_TEXTS['threatened_share']}.", THREAT_TEXTS["share_low_high"])
     protected, invasive = summary.groups["protected"], summary.groups["invasive"]
     relative, share = summary["relative_endemism"], summary["invasive_share"]
+    none = invasive.by_rule == 0 and not invasive.expected > 0
     endemism = f"{summary['weighted_endemism'].text.definition} {relative.text.definition}"
     return [
         (
@@ -144,11 +145,11 @@ def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:
         ),
         (
             say("card_alien"),
-            _count(invasive.by_rule) + _expected(invasive),
+            _count(invasive.by_rule) + (frame.range_line() if none else _expected(invasive)),
             _under(
                 summary,
                 invasive.by_rule,
-                say("card_alien_under", share=share.shown_interval),
+                say("card_alien_none") if none else say("card_alien_under", share=share.shown_interval),
                 "invasive",
                 "alien",
             ),
@@ -245,11 +246,11 @@ def _species(summary: RegionSummary) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        height=min(_TABLE_HEIGHT, 36 * (len(table) + 1) + 2),
+        height=min(_TABLE_HEIGHT, 33 * (len(table) + 1) + 5),
         key="status_species",
         column_config={
             "species": st.column_config.TextColumn("Species", width=180, pinned=True),
-            "category": st.column_config.TextColumn("Status", width=90),
+            "category": st.column_config.TextColumn("Status", width=120),
             "mean_probability": st.column_config.ProgressColumn(
                 "Mean", min_value=0, max_value=1, format="percent", width=90, help=say("column_mean")
             ),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.ui import frame, hexagons, maps, numbers, region_lists, resources
+from pages.ui import frame, hexagons, maps, numbers, region_lists, region_map, resources
 from pages.ui.messages import say
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _map(atlas: Atlas, region: Region, reading: Reading, found: Structure) -> No
             maps.legend(
                 scale,
                 name,
-                say("legend_hexagon", area=numbers.number(cells.mean_area_km2)),
+                say("legend_hexagon", area=numbers.number(region_map.hexagon_area_km2(atlas, cells))),
                 frame.source_line(atlas),
                 show_observed=False,
                 italic=False,

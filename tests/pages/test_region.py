@@ -280,4 +280,4 @@ def test_an_interval_stands_beside_its_number_with_what_it_means():
             "area_share_high_percent": [81.0, float("nan")],
         }
     )
-    assert region_species._shares(shares) == ["62\u202f% (40–81)", "0.4\u202f%"]
+    assert region_species._shares(shares) == ["40–81\u202f%", ""]

@@ -55,7 +55,7 @@ def test_the_choice_says_what_finer_cells_cost_and_keeps_the_atlas_below(open_pa
     picker = app.selectbox(key="fine_size_picker")
     assert picker.value == 6
     assert list(picker.options) == [
-        "36\u202fkm² (atlas)",
+        "35\u202fkm² (atlas)",
         "5.2\u202fkm²",
         "0.74\u202fkm²",
         "0.11\u202fkm²",
