@@ -19,6 +19,7 @@ from sdm_core.indicators.concern_layers import (
     concern_weights,
     first_red_list,
 )
+from sdm_core.indicators.error_intervals import error_model_of
 from sdm_core.indicators.map_categories import APPLICABILITY, STATUSES, predictor_kinds
 from sdm_core.indicators.map_texts import INTERVALS, MAP_LAYERS, WIDTH_LAYERS, width_of
 from sdm_core.indicators.region import flag_members
@@ -183,9 +184,8 @@ def _half_widths(store: Any) -> dict[str, NDArray[np.float32]]:
 
 @once_per_store
 def _error_model(store: Any) -> ErrorModel | None:
-    """Errors of the model on held-out surveys; None where the atlas does not know them."""
-    saved = None if store.held_out is None else store.held_out.notes.get("error_model")
-    return None if saved is None else ErrorModel.from_dict(saved)
+    """Errors of the model on held-out surveys, read once; None where the atlas does not know them."""
+    return error_model_of(store)
 
 
 def _errors(store: Any) -> ErrorModel:
