@@ -91,7 +91,8 @@ def build_report(
         created: moment shown in the report; now in UTC by default.
         on_note: is told in one sentence what could not be made (a PDF without its libraries).
         on_selection: is told in one sentence each what was done to the outline, how its cells were chosen,
-            which taxa of a status list are not in the atlas, and what to know of the records.
+            which taxa of a status list are not in the atlas, which outlines it is compared with, and what to
+            know of the records.
         on_facts: is given what the report is made of, once it is written.
         **options: of the rule, as `summarise_region` takes them.
 
@@ -155,7 +156,10 @@ def build_report(
         on_facts(facts)
     if on_selection is not None:
         lists = (said for one in matched for said in one.sentences())
-        for note in (*summary.notes, *lists, *(found.warnings if found is not None else ())):
+        # the first note of the benchmarks is on the outlines, where there are any
+        drawn_up = () if outlines is None else (*outlines.notes, *stands.notes[:1])
+        warnings = () if found is None else found.warnings
+        for note in (*summary.notes, *lists, *drawn_up, *warnings):
             on_selection(note)
     return [out / name for name in (*written, folder.MANIFEST_NAME)]
 

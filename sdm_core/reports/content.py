@@ -6,7 +6,7 @@ them into words, and computes none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sdm_core import config
@@ -147,12 +147,26 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
         "citation": citation(facts),
         "sources": cards.all_sources(atlas.card),
         "references": wording.REFERENCES,
-        "files": [{"name": name, "text": wording.FILE_TEXTS.get(name, "")} for name in facts.files],
+        "files": _files(facts.files),
         "footer": (
             f"Florascope {config.CODE_VERSION} · {atlas.title}, version {summary.atlas_version} · "
             f"{text.long_date(facts.created)}"
         ),
     }
+
+
+def _files(names: Sequence[str]) -> list[dict[str, str]]:
+    """Files with what they hold; the figures, two of each, in one line."""
+    figures = [name for name in names if name.startswith("figures/")]
+    rows = [{"name": name, "text": wording.FILE_TEXTS.get(name, "")} for name in names if name not in figures]
+    if figures:
+        stems = list(dict.fromkeys(name.removeprefix("figures/").rpartition(".")[0] for name in figures))
+        said = (
+            f"the {text.counted(len(stems), 'figure')} with legend, scale and sources, as lines and at 300 "
+            f"dpi: {', '.join(stems)}"
+        )
+        rows.insert(-1, {"name": "figures/*.svg, *.png", "text": said})
+    return rows
 
 
 def _sections(facts: ReportFacts) -> list[dict[str, str]]:
