@@ -64,7 +64,7 @@ def section(records: Records, observed: ObservedRegion, key: tuple[str, ...]) ->
             height=min(_HEIGHT, 33 * (len(table) + 1) + 5),
             key="ranges_table",
             column_config={
-                "species": config_of.TextColumn(say("ranges_species"), width=190, pinned=True),
+                "species": config_of.TextColumn(say("ranges_species"), width=190),
                 "range_records": config_of.NumberColumn(say("ranges_records"), format="%d", width=75),
                 "range_places": config_of.NumberColumn(say("ranges_places"), format="%d", width=70),
                 "eoo_km2": config_of.NumberColumn("EOO, km²", format="%.0f", width=90),

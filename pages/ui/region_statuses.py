@@ -121,7 +121,9 @@ def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:
         ends = numbers.range_text(100 * official.low, 100 * official.high, 1)
         under = say(
             "card_threatened_under",
-            unassessed=numbers.number(official.unassessed_percent),
+            unassessed=numbers.number(
+                official.unassessed_percent, 1 if 99 < official.unassessed_percent < 100 else 0
+            ),
             name=html.escape(red.listed),
         )
         under += f"<br>{say('card_threatened_ends', ends=ends)}" if ends else ""
@@ -249,7 +251,7 @@ def _species(summary: RegionSummary) -> None:
         height=min(_TABLE_HEIGHT, 33 * (len(table) + 1) + 5),
         key="status_species",
         column_config={
-            "species": st.column_config.TextColumn("Species", width=180, pinned=True),
+            "species": st.column_config.TextColumn("Species", width=180),
             "category": st.column_config.TextColumn("Status", width=120),
             "mean_probability": st.column_config.ProgressColumn(
                 "Mean", min_value=0, max_value=1, format="percent", width=90, help=say("column_mean")

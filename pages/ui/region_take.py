@@ -49,7 +49,8 @@ _MIME = {
 def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple[str, ...]) -> None:
     """One button and a list of formats; then the files, whose names carry place, atlas and date."""
     st.subheader(say("take_title"), anchor="take", divider=False)
-    choice, action, share = st.columns([3.2, 1.2, 0.9], vertical_alignment="bottom")
+    with st.container(key="take_row"):
+        choice, action, share = st.columns([3.2, 1.2, 0.9], vertical_alignment="bottom")
     with choice:
         formats = st.pills(
             say("formats"),

@@ -46,7 +46,8 @@ def section(atlas: Atlas, places: list[Region], rule: str, options: dict[str, An
         st.info(say("compare_too_many", most=MAX_REPORTS, n=len(places)), icon=":material/terminal:")
         return
     st.caption(say("compare_reports_hint"))
-    choice, action = st.columns([3.2, 1.3], vertical_alignment="bottom")
+    with st.container(key="take_all_row"):
+        choice, action = st.columns([3.2, 1.3], vertical_alignment="bottom")
     with choice:
         formats = st.pills(
             say("formats"),
