@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdm_core import config
+from sdm_core.prediction import opening
 from sdm_core.registry import Atlas, open_atlas
 from tests.make_store import NAME, add_held_out_surveys, write_simulated_atlas
 
@@ -23,6 +24,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what tests unpack and generate out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config, "CACHE_DIR", tmp_path_factory.mktemp("cache"))
+        patch.setattr(opening, "_VERSIONS_KEPT", 100)  # else copies of an atlas push out the shared one
         yield
 
 

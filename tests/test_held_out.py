@@ -234,8 +234,6 @@ def test_sets_of_stored_codes_are_the_rules_applied_to_decoded_probabilities(row
     np.testing.assert_array_equal(found.certain(p), certain)
     np.testing.assert_array_equal(codes >= found.possible_code, possible)
     np.testing.assert_array_equal(codes >= found.certain_code, certain)
-    words = np.where(certain, "certain", np.where(possible, "possible", ""))
-    np.testing.assert_array_equal(found.words(p), words)
 
 
 def test_without_a_probability_that_is_right_often_enough_no_species_is_certain():
@@ -249,8 +247,11 @@ def test_without_a_probability_that_is_right_often_enough_no_species_is_certain(
 def test_without_surveys_two_probabilities_stand_in_and_the_text_says_so():
     found = indicators.certainty_of(TinyStore(np.zeros((1, 3), dtype=np.uint8), None))
     assert found.source == "probability"
-    assert found.words(np.array([0.01, 0.06, 0.95])).tolist() == ["", "possible", "certain"]
+    p = np.array([0.01, 0.06, 0.95])
+    assert found.possible(p).tolist() == [False, True, True]
+    assert found.certain(p).tolist() == [False, False, True]
     assert "0.9" in found.certain_text and "no held-out surveys" in found.possible_text
+    assert "does not know where its model applies, so every cell counts" in found.certain_text
 
 
 @pytest.mark.parametrize("rule", indicators.HELD_OUT_RULES)

@@ -15,7 +15,13 @@ from sdm_core.indicators.benchmark import (
     standing_words,
 )
 from sdm_core.indicators.cell import CellSummary, summarise_cell, top_species
-from sdm_core.indicators.certainty import Certainty, certainty_of, count_interval
+from sdm_core.indicators.certainty import (
+    Certainty,
+    RegionCertainty,
+    certainty_of,
+    certainty_of_region,
+    count_interval,
+)
 from sdm_core.indicators.concern_layers import CONCERN_LAYERS, concern_layers
 from sdm_core.indicators.error_intervals import RegionErrors, error_model_of, errors_of_region
 from sdm_core.indicators.lists import THREAT_TEXTS, ListGroup, ListSummary, ThreatNumbers
@@ -92,6 +98,7 @@ __all__ = [
     "ListSummary",
     "ObservedRange",
     "RangeShares",
+    "RegionCertainty",
     "RegionErrors",
     "RegionSummary",
     "SetCounts",
@@ -103,6 +110,7 @@ __all__ = [
     "below_threshold",
     "benchmark_region",
     "certainty_of",
+    "certainty_of_region",
     "check_outlines",
     "check_rule",
     "concern_layers",

@@ -1,10 +1,14 @@
-"""Which species count as certain and which as possible: by held-out surveys, or by fixed probabilities."""
+"""Which species count as certain and which as possible: by held-out surveys, or by fixed probabilities.
+
+What surveys promise holds where the model applies. So no species is certain by a cell outside the area of
+applicability, where the atlas knows it; there a species is possible at best.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdm_core.indicators import threat
 from sdm_core.indicators.sets import StoreLike, held_out_of, possible_codes
 from sdm_core.prediction import NO_SPECIES_CUT, decode
+from sdm_core.prediction.points import APPLICABILITY_LAYER
 
 #: What the column `certainty` of a species table holds.
 CERTAIN, POSSIBLE = "certain", "possible"
@@ -27,6 +32,7 @@ class Certainty:
         possible_code, certain_code: (n_species,) smallest stored code that is possible and certain;
             `prediction.NO_SPECIES_CUT` where none is.
         possible_text, certain_text: what the words mean here.
+        knows_area: the atlas knows where its model applies, and only such cells make a species certain.
     """
 
     source: Literal["conformal", "probability"]
@@ -34,6 +40,7 @@ class Certainty:
     certain_code: NDArray[np.uint16]
     possible_text: str
     certain_text: str
+    knows_area: bool = False
 
     @property
     def text(self) -> str:
@@ -45,13 +52,38 @@ class Certainty:
         return np.asarray(probability, dtype=np.float64) >= _probability_of(self.possible_code)
 
     def certain(self, probability: ArrayLike) -> NDArray[np.bool_]:
-        """Which of decoded probabilities (…, n_species) make a species certain; all of them possible."""
+        """Which of decoded probabilities (…, n_species) make a species certain where the model applies.
+
+        All of them are possible, too.
+        """
         return np.asarray(probability, dtype=np.float64) >= _probability_of(self.certain_code)
 
-    def words(self, probability: ArrayLike) -> NDArray[np.object_]:
-        """Either "certain", "possible" or "" for decoded probabilities (…, n_species)."""
-        possible = np.where(self.possible(probability), POSSIBLE, "")
-        return np.where(self.certain(probability), CERTAIN, possible).astype(object)
+
+@dataclass(frozen=True, eq=False)
+class RegionCertainty:
+    """Which species are certain and which possible in a region.
+
+    Attributes:
+        certainty: of the atlas.
+        possible: (n_species,) by the best cell of the region; all that are certain among them.
+        certain: (n_species,) by the best cell of those inside the area of applicability, where that is known.
+        text: what both words mean, and how many cells of the region could make a species certain.
+    """
+
+    certainty: Certainty
+    possible: NDArray[np.bool_]
+    certain: NDArray[np.bool_]
+    text: str
+
+    @property
+    def words(self) -> NDArray[np.object_]:
+        """Either "certain", "possible" or "" for each species (n_species,)."""
+        return np.where(self.certain, CERTAIN, np.where(self.possible, POSSIBLE, "")).astype(object)
+
+    @property
+    def says_more(self) -> bool:
+        """Whether the words say more than the highest probability of a species does."""
+        return self.certainty.source == "conformal" or self.certainty.knows_area
 
 
 def _probability_of(codes: NDArray[np.uint16]) -> NDArray[np.float64]:
@@ -65,10 +97,15 @@ def certainty_of(store: StoreLike) -> Certainty:
     With held-out surveys beside the atlas, a species is possible where its conformal set holds "present"; it
     is certain where the set holds nothing else and, of all species as probable, nine of ten were recorded
     (`assemblages.calibrate_certain`; the limit for absence alone lets through many that were not). Without
-    them it is possible from a probability of 0.05 and certain from 0.9. Of a region the best cell counts:
-    the promise is about one site, and among many cells one passes more easily.
+    them it is possible from a probability of 0.05 and certain from 0.9. Of a region the best cell counts
+    (`certainty_of_region`): the promise is about one site, and among many cells one passes more easily.
     """
     held_out = held_out_of(store)
+    knows_area = _knows_area(store)
+    where = "in some cell" + (" inside the area of applicability of the model" if knows_area else "")
+    everywhere = (
+        "" if knows_area else "; the atlas does not know where its model applies, so every cell counts"
+    )
     if held_out is None:
         p = decode(np.arange(256, dtype=np.uint8))
         possible, certain = (
@@ -81,7 +118,8 @@ def certainty_of(store: StoreLike) -> Certainty:
             certain,
             f"a probability of at least {threat.POSSIBLE_FROM:g} in some cell; the atlas has no held-out "
             "surveys beside it that would say more",
-            f"a probability of at least {threat.CERTAIN_FROM:g} in some cell",
+            f"a probability of at least {threat.CERTAIN_FROM:g} {where}{everywhere}",
+            knows_area,
         )
     possible = possible_codes(held_out)
     p = decode(np.arange(256, dtype=np.uint8))
@@ -98,9 +136,49 @@ def certainty_of(store: StoreLike) -> Certainty:
         f"{kept} of the presences of a site)",
         "never, as no probability of this atlas was right often enough on held-out surveys"
         if least is None
-        else f"in some cell held-out surveys exclude its absence, at a probability of at least {least:.2f}, "
-        f"from which on {kept} of the species were recorded at held-out sites",
+        else f"{where} held-out surveys exclude its absence, at a probability of at least {least:.2f}, "
+        f"from which on {kept} of the species were recorded at held-out sites{everywhere}",
+        knows_area,
     )
+
+
+def certainty_of_region(store: StoreLike, rows: NDArray[np.int64], sums: Any) -> RegionCertainty:
+    """Which species are certain and which possible in the cells of a region.
+
+    Args:
+        store: predictions of an atlas.
+        rows: of the region, ascending.
+        sums: totals of these rows, as `prediction.RegionSums`.
+    """
+    certainty = certainty_of(store)
+    best = np.asarray(sums.max_probability, dtype=np.float64)
+    possible, certain = certainty.possible(best), certainty.certain(best)
+    text = certainty.text
+    inside = applicable(store, rows)
+    if inside is not None and not inside.all():
+        if not inside.any():
+            certain = np.zeros(len(certain), dtype=bool)
+        elif certain.any():
+            certain = certainty.certain(store.region_sums(rows[inside]).max_probability)
+        n_inside = int(np.count_nonzero(inside))
+        lie = "none lies" if not n_inside else "1 lies" if n_inside == 1 else f"{n_inside:,} lie"
+        text = f"{text} Of the {len(rows):,} cells of this region {lie} inside that area."
+    return RegionCertainty(certainty, possible, certain, text)
+
+
+def applicable(store: StoreLike, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Whether cells lie inside the area of applicability (n_rows,); None where the atlas does not know it.
+
+    A cell of which it is not known counts as outside.
+    """
+    if not _knows_area(store):
+        return None
+    found: NDArray[np.bool_] = np.asarray(store.layer(APPLICABILITY_LAYER)[rows]) > 0
+    return found
+
+
+def _knows_area(store: StoreLike) -> bool:
+    return APPLICABILITY_LAYER in getattr(store, "layer_names", ())
 
 
 def count_interval(store: StoreLike, expected: float) -> tuple[float, float] | None:

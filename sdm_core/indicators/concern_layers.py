@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.indicators import threat
-from sdm_core.indicators.certainty import certainty_of
+from sdm_core.indicators.certainty import applicable, certainty_of
 from sdm_core.indicators.region import flag_members
 from sdm_core.indicators.sets import StoreLike, row_parts
 from sdm_core.prediction import decode
@@ -36,7 +36,7 @@ CONCERN_LAYERS: dict[str, tuple[str, str]] = {
     "most_threatened_certain": (
         "category",
         "worst category of a species that is certain there, numbers as before; 0 where no such species is "
-        "assessed",
+        "assessed, and outside the area of applicability, where nothing is certain",
     ),
 }
 #: Layers that a Red List is needed for.
@@ -91,6 +91,8 @@ def concern_layers(
     for name in weights.unknown:
         found[name] = np.full(len(wanted), np.nan)
     if categories is not None:
+        if (inside := applicable(store, wanted)) is not None:
+            ranks["most_threatened_certain"][~inside] = 0.0
         found |= ranks
     return {name: found[name].astype(np.float32) for name in CONCERN_LAYERS if name in found}
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sdm_core.indicators import threat
-from sdm_core.indicators.certainty import Certainty
+from sdm_core.indicators.certainty import RegionCertainty
 from sdm_core.indicators.error_intervals import RegionErrors
 from sdm_core.indicators.range_size import RangeShares
 from sdm_core.indicators.summary import format_number, interval_words, json_number
@@ -28,7 +28,8 @@ THREAT_TEXTS: dict[str, str] = {
     "low_high": "the share if none, and if all, of the species without an assessment were threatened; not an "
     "interval of the probabilities",
     "unassessed_percent": "Σp of species without a category, or DD, NA or NE, as a share of Σp of all",
-    "certain": "worst category among the species that are certain in some cell of the region",
+    "certain": "worst category among the species that are certain in some cell of the region; cells outside "
+    "the area of applicability, where that is known, make no species certain",
     "possible": "worst category among the species that are possible in some cell of the region",
     "by_rule": "worst category in the species sets of the region's cells",
     "star_like": "Σ over species of the share of their range that lies in the region × weight (NT 100, "
@@ -50,7 +51,7 @@ class ThreatNumbers:
             are not known.
         expected: Σ over threatened species of their highest probability: expected number, lower bound.
         by_rule: threatened species present in some cell by the rule.
-        certain: worst category among certain species (see `certainty_of`); "" where none is.
+        certain: worst category among certain species (see `certainty_of_region`); "" where none is.
         possible: worst category among possible ones.
         worst_by_rule: worst category in the sets of the rule.
         star_like: Σ range share × weight.
@@ -178,7 +179,7 @@ def summarise_lists(
     sums: Any,
     present: NDArray[np.bool_],
     shares: RangeShares,
-    certainty: Certainty,
+    certainty: RegionCertainty,
     errors: RegionErrors | None = None,
 ) -> tuple[ListSummary, ...]:
     """One summary per list of each file, in the order given.
@@ -188,7 +189,7 @@ def summarise_lists(
         sums: totals of the region, as `prediction.RegionSums`.
         present: (n_species,) in some cell of the region by the rule.
         shares: of the ranges of the atlas.
-        certainty: which species count as certain and as possible (`certainty_of`).
+        certainty: which species are certain and which possible there (`certainty_of_region`).
         errors: of the model in the region, for intervals; None where not known.
     """
     found = []
@@ -242,7 +243,7 @@ def _threat(
     sums: Any,
     present: NDArray[np.bool_],
     shares: RangeShares,
-    certainty: Certainty,
+    certainty: RegionCertainty,
     errors: RegionErrors | None,
 ) -> ThreatNumbers:
     total = sums.group_area_km2(np.ones(len(categories), dtype=bool))
@@ -268,8 +269,8 @@ def _threat(
         unassessed_percent=100.0 * sums.group_area_km2(unknown) / total if total else math.nan,
         expected=float(best[threatened].sum()),
         by_rule=int(np.count_nonzero(present & threatened)),
-        certain=str(threat.most_threatened(certainty.certain(best), categories)),
-        possible=str(threat.most_threatened(certainty.possible(best), categories)),
+        certain=str(threat.most_threatened(certainty.certain, categories)),
+        possible=str(threat.most_threatened(certainty.possible, categories)),
         worst_by_rule=str(threat.most_threatened(present, categories)),
         star_like=threat.star_like(shares.share, categories),
         share_low=error_low,

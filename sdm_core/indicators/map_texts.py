@@ -93,7 +93,7 @@ _CATALOGUE = (
         "category",
         "worst Red List category of an almost certain species",
         "Worst category, LC to CR, of the species that are almost certain in a cell, by the first Red List "
-        "given.",
+        "given; outside the model's area of applicability no species is.",
         "concern",
     ),
     MapLayer(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core import config, taxa
 from sdm_core.errors import NoDataInRegionError
-from sdm_core.indicators.certainty import certainty_of
+from sdm_core.indicators.certainty import RegionCertainty, certainty_of_region
 from sdm_core.indicators.error_intervals import RegionErrors, errors_of_region
 from sdm_core.indicators.lists import status_columns, summarise_lists
 from sdm_core.indicators.range_size import RangeShares, range_shares
@@ -83,9 +83,9 @@ def summarise_region(
     sums = store.region_sums(selected, weights) if in_parts else store.region_sums(selected)
     counts = set_counts(store, selected, rule, options)
     shares = range_shares(store, sums)
-    certainty = certainty_of(store)
+    certainty = certainty_of_region(store, selected, sums)
     errors = errors_of_region(store, selected, weights, sums)
-    species = _species_table(store, selected, sums, counts, shares, statuses, errors)
+    species = _species_table(store, selected, sums, counts, shares, statuses, certainty, errors)
     return RegionSummary(
         atlas=store.name,
         atlas_title=store.title,
@@ -137,7 +137,8 @@ def with_statuses(
     present[ids] = table["present"].to_numpy(bool)
     for name, texts in status_columns(statuses, store.n_species).items():
         table[name] = np.array(texts, dtype=object)[ids]
-    lists = summarise_lists(statuses, sums, present, range_shares(store, sums), certainty_of(store), errors)
+    certainty = certainty_of_region(store, selected, sums)
+    lists = summarise_lists(statuses, sums, present, range_shares(store, sums), certainty, errors)
     return dataclasses.replace(summary, species_table=table, status_lists=lists)
 
 
@@ -220,6 +221,7 @@ def _species_table(
     counts: SetCounts,
     shares: RangeShares,
     statuses: Sequence[MatchedStatuses],
+    certainty: RegionCertainty,
     errors: RegionErrors | None,
 ) -> pd.DataFrame:
     """One row per species with any probability in the region, widest expected area first."""
@@ -234,9 +236,8 @@ def _species_table(
     for name, end in (("area_share_low_percent", "low"), ("area_share_high_percent", "high")):
         table[name] = np.nan if errors is None else 100.0 * getattr(errors.draws, end) / float(sums.area_km2)
     table["present"] = counts.n_cells > 0
-    certainty = certainty_of(store)
-    if certainty.source == "conformal":
-        table["certainty"] = certainty.words(sums.max_probability)
+    if certainty.says_more:
+        table["certainty"] = certainty.words
     table["n_cells_present"] = counts.n_cells
     table["range_share_percent"] = 100.0 * shares.share
     for name, texts in status_columns(statuses, store.n_species).items():
