@@ -106,7 +106,7 @@ def value_histogram(
         height_mm = 64.0
         figure = carto.new_figure(width_mm, height_mm)
         axes = figure.add_axes(
-            (11.0 / width_mm, 15.0 / height_mm, 1.0 - 14.0 / width_mm, 1.0 - 18.0 / height_mm)
+            (14.5 / width_mm, 15.0 / height_mm, 1.0 - 17.5 / width_mm, 1.0 - 18.0 / height_mm)
         )
         known = np.asarray(values, dtype=float)
         known = known[np.isfinite(known)]
