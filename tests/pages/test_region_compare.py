@@ -200,6 +200,12 @@ def test_a_link_restores_a_comparison_of_places_and_says_what_it_cannot_read(ope
     app.button(key="compare_change").click().run()
     assert "compare" not in link_of(app)
     assert app.button(key="several_compare").label == "Compare 2 areas"
+    app.query_params["compare"] = "point:1.00000,42.50000,12|point:0.60000,42.50000,9"
+    app.run()
+    assert list(table_shown(app)["region"]) == [
+        "12 km around 42.50° N, 1.00° E",
+        "9 km around 42.50° N, 0.60° E",
+    ]
 
 
 def test_areas_with_outlines_of_their_own_have_no_link(open_page):

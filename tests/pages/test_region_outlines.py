@@ -62,7 +62,7 @@ def test_the_column_of_names_is_asked_for_where_several_could_be(with_outlines):
     app = with_outlines(parks(*(({"zone": p["name"], "code": p["code"]}, g) for p, g in HALVES)))
     picker = next(box for box in app.selectbox if box.key.startswith("outlines_column"))
     assert picker.value is None and list(picker.options) == ["zone", "code"]
-    assert "biogeo.geojson" not in shown_html(app)
+    assert not app.error and "biogeo.geojson" not in shown_html(app)
     picker.set_value("code").run()
     assert not app.exception
     assert "(names: column “code”)" in shown_html(app)

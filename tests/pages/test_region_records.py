@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pages.ui import region_records
-from sdm_core import config, indicators, observed
+from pages.ui import region_ranges, region_records
+from sdm_core import config, indicators, observed, regions
 from tests.pages.conftest import shown_html
 from tests.pages.test_region import MIDDLE, engine_summary, link_to
 
@@ -28,8 +28,6 @@ def with_records(open_page):
 
 
 def engine_observed(atlas, content: bytes = RECORDS):
-    from sdm_core import regions
-
     region = regions.decode_region_link(link_to(MIDDLE))
     records = observed.read_records([("own_plots.csv", content)])
     return observed.observe_region(records, region, atlas.species, engine_summary(atlas))
@@ -76,6 +74,17 @@ def test_ranges_of_the_records_are_those_of_the_engine_and_name_no_category(with
             assert table.loc[name, column] == expected.loc[name, column]
     assert "set to that area" in table.loc["Planta inventa", "range_warnings"]
     assert f'data-testid="criterion-b">{indicators.CRITERION_B_NOTE}<' in shown_html(app)
+
+
+def test_each_measure_has_the_thresholds_of_its_own(simulated_atlas):
+    corners = ((0.6, 42.5), (1.5, 42.5), (1.5, 43.3), (0.6, 43.3))
+    content = "species,longitude,latitude\n" + "".join(f"Abies alba,{x},{y}\n" for x, y in corners)
+    region = regions.decode_region_link(link_to(MIDDLE))
+    records = observed.read_records([("wide.csv", content.encode())])
+    found = observed.observe_region(records, region, simulated_atlas.species, engine_summary(simulated_atlas))
+    (row,) = region_ranges.table_of(records, found).to_dict("records")
+    assert 5_000 < row["eoo_km2"] < 20_000 and row["eoo_below_threshold"] == "VU"
+    assert row["aoo_km2"] == 16 and row["aoo_below_threshold"] == "EN"
 
 
 def test_the_table_is_narrowed_to_missed_and_not_observed_species(with_records, simulated_atlas):
