@@ -109,6 +109,7 @@ def test_the_table_alone_is_that_of_the_reports(simulated_atlas, out):
     found = compare(simulated_atlas.store, _places(), numbers)
     written = pd.read_csv(out / "comparison.csv").drop(columns="folder")
     pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(found.to_csv())), written)
+    assert "gamma_lower" in found.intervals() and "alpha" not in found.intervals()  # a range between cells
     key, (low, high) = next(iter(found.intervals().items()))
     assert (written[low] <= written[key]).all() and (written[key] <= written[high]).all()
 

@@ -30,6 +30,8 @@ SAME_SIZE = (
 #: Share of the smaller of two outlines from which their overlap is said.
 _LEAST_OVERLAP = 0.01
 _N_LISTED = 5
+#: Numbers whose low and high are the poorest and richest cell, and no interval of the number.
+_BETWEEN_CELLS = ("alpha",)
 
 
 @dataclass(frozen=True)
@@ -302,7 +304,8 @@ def _indicators(summary: RegionSummary) -> dict[str, float]:
     found: dict[str, float] = {}
     for column in COLUMNS:
         if (indicator := summary.indicators.get(column.key)) is not None:
-            found |= _with_ends(column.key, indicator.value, indicator.low, indicator.high)
+            low = math.nan if column.key in _BETWEEN_CELLS else indicator.low
+            found |= _with_ends(column.key, indicator.value, low, indicator.high)
     return found
 
 
