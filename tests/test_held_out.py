@@ -277,7 +277,7 @@ def test_criteria_that_do_not_exist_or_that_the_file_lacks_are_named():
 def test_rules_are_said_in_words_with_what_they_promise(surveyed_atlas: Atlas):
     said = indicators.rule_text("species_threshold", {"criterion": "f1"})
     assert "by held-out surveys: the highest F1 score" in said
-    assert "keep 90% of the presences" in indicators.rule_text("conformal", {}, surveyed_atlas.store)
+    assert "keep 90 % of the presences" in indicators.rule_text("conformal", {}, surveyed_atlas.store)
     assert "%" not in indicators.rule_text("conformal", {})
 
 
@@ -308,7 +308,7 @@ def test_the_species_table_says_what_is_certain_and_what_possible(
     np.testing.assert_array_equal(table["certainty"] == "certain", certain)
     np.testing.assert_array_equal(table["certainty"] == "possible", possible & ~certain)
     assert summary.to_dict()["certainty"] == summary.certainty_text
-    assert "keep 90% of the presences" in summary.certainty_text
+    assert "keep 90 % of the presences" in summary.certainty_text
     bare = indicators.summarise_region(simulated_atlas.store, rows)
     assert bare.species_table["certainty"].isna().all()
     assert "no held-out surveys" in bare.certainty_text

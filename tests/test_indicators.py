@@ -368,6 +368,27 @@ def test_every_text_belongs_to_an_indicator_and_every_interval_to_a_text(summary
         assert math.isnan(indicator.low) or indicator.low <= indicator.value <= indicator.high
 
 
+@pytest.mark.parametrize(
+    ("name", "ends", "shown"),
+    [
+        ("simpson", (0.99934, 0.99918, 0.99941), "0.99934 (0.99918–0.99941)"),
+        ("weighted_endemism", (453.53, 424.2, 477.48), "454 (424–477)"),
+        ("alpha_expected", (18.2, 16.1, 20.4), "18.2 (16.1–20.4)"),
+        ("alpha_cell_interval", (17.0, 7.0, 32.0), "17 (7–32)"),
+    ],
+)
+def test_an_interval_from_errors_is_shown_with_the_figures_it_bears(name, ends, shown):
+    assert indicators.Indicator(name, *ends, "errors").shown_interval == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(99.7, "99.7"), (99.97, "99.9"), (100.0, "100"), (0.2, "0.2"), (0.0, "0"), (0.01, "0.1"), (41.6, "42")],
+)
+def test_a_share_is_not_rounded_to_all_or_nothing(value, shown):
+    assert indicators.format_percent(value) == shown
+
+
 def test_numbers_are_shown_with_thin_spaces_and_fixed_decimals():
     assert indicators.format_number(1234567.89, 1) == "1\u202f234\u202f567.9"
     assert indicators.format_number(math.nan, 1) == "–"

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from sdm_core import regions
+from sdm_core import indicators, regions
 from sdm_core.__main__ import main
 from sdm_core.indicators import observed_range
 from sdm_core.observed import RANGE_TEXT, read_records
@@ -161,7 +161,8 @@ def test_intervals_and_certainty_of_a_surveyed_atlas_are_printed_with_their_mean
     build_report(surveyed_atlas, valley, tmp_path, formats=("html", "json", "csv"))
     told = _told(tmp_path)
     shannon = told["indicators"]["shannon"]
-    assert f"{shannon['value']:.2f} ({shannon['low']:.2f}–{shannon['high']:.2f})" in _section(tmp_path, "s4")
+    found = indicators.Indicator("shannon", shannon["value"], shannon["low"], shannon["high"], "errors")
+    assert found.shown_interval in _section(tmp_path, "s4")
     assert "In brackets: a." in _section(tmp_path, "s4")
     meanings = {entry["low_high_meaning"] for entry in told["indicators"].values() if entry.get("low")}
     assert "errors the model made on blocks it had not seen" in _section(tmp_path, "s1")

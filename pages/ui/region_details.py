@@ -168,7 +168,7 @@ def _red_lists(table: _Table, summary: RegionSummary) -> None:
 
 
 def _trust(reading: Reading) -> None:
-    from sdm_core import applicability, indicators
+    from sdm_core import applicability
 
     with st.expander(say("trust_title"), icon=":material/verified_user:", key="trust"):
         trust = reading.trust
@@ -187,6 +187,6 @@ def _trust(reading: Reading) -> None:
                     where=say("trust_everywhere" if unlike.inside_percent >= 100 else "trust_outside"),
                 )
             )
-        lines += [html.escape(note) for note in (*indicators.NOTES, say("screening"))]
+        lines += [html.escape(note) for note in (*reading.summary.limits, say("screening"))]
         items = "".join(f"<li>{line}</li>" for line in lines)
         st.html(f'<ul class="fs-note">{items}</ul>')

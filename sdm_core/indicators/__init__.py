@@ -55,6 +55,7 @@ from sdm_core.indicators.summary import (
     RegionSummary,
     SpeciesGroup,
     format_number,
+    format_percent,
     species_records,
 )
 from sdm_core.indicators.texts import GROUP_TEXTS, INDICATOR_TEXTS, NOTES, RULE_TEXTS, IndicatorText
@@ -120,6 +121,7 @@ __all__ = [
     "errors_of_region",
     "flag_members",
     "format_number",
+    "format_percent",
     "most_threatened",
     "observed_range",
     "observed_ranges",

@@ -127,7 +127,7 @@ def certainty_of(store: StoreLike) -> Certainty:
     least = held_out.notes.get("certain_from")
     from_code = NO_SPECIES_CUT if least is None or math.isinf(least) else int(np.searchsorted(p, least))
     certain = np.maximum.reduce([possible.astype(np.int64), beyond, np.full(len(beyond), from_code)])
-    kept = f"{1.0 - held_out.error_rate:.0%}"
+    kept = f"{100 * (1.0 - held_out.error_rate):.0f} %"
     return Certainty(
         "conformal",
         possible,
@@ -137,7 +137,7 @@ def certainty_of(store: StoreLike) -> Certainty:
         "never, as no probability of this atlas was right often enough on held-out surveys"
         if least is None
         else f"{where} held-out surveys exclude its absence, at a probability of at least {least:.2f}, "
-        f"from which on {kept} of the species were recorded at held-out sites{everywhere}",
+        f"from which {kept} of such species were recorded at held-out sites{everywhere}",
         knows_area,
     )
 

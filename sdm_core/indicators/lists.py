@@ -15,7 +15,7 @@ from sdm_core.indicators import threat
 from sdm_core.indicators.certainty import RegionCertainty
 from sdm_core.indicators.error_intervals import RegionErrors
 from sdm_core.indicators.range_size import RangeShares
-from sdm_core.indicators.summary import format_number, interval_words, json_number
+from sdm_core.indicators.summary import format_number, format_percent, interval_words, json_number
 from sdm_core.indicators.texts import MODEL_ERRORS
 from sdm_core.statuses import ASSESSED, OTHER, RED_LIST, THREATENED, MatchedStatuses
 
@@ -24,7 +24,7 @@ THREAT_TEXTS: dict[str, str] = {
     "shares": "I_c: Σp of the species of the category ÷ Σp of all species of the atlas, both area-weighted "
     "over the region",
     "threatened_share": "I_T: Σp of VU, EN and CR ÷ Σp of all species assessed LC to CR",
-    "share_low_high": f"threatened_share, or the share of a group: {MODEL_ERRORS}",
+    "share_low_high": f"the threatened share, or the share of a group, in between: {MODEL_ERRORS}",
     "low_high": "the share if none, and if all, of the species without an assessment were threatened; not an "
     "interval of the probabilities",
     "unassessed_percent": "Σp of species without a category, or DD, NA or NE, as a share of Σp of all",
@@ -151,7 +151,7 @@ class ListSummary:
             f"{format_number(100 * share, 1)} %"
             f"{interval_words(100 * self.official.share_low, 100 * self.official.share_high, 1)} of the "
             f"expected species that “{self.listed}” "
-            f"({self.list_region}) assesses are threatened; {format_number(unassessed, 0)} % of all expected "
+            f"({self.list_region}) assesses are threatened; {format_percent(unassessed)} % of all expected "
             "species are not assessed there."
         )
 

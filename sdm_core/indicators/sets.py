@@ -160,7 +160,8 @@ def rule_text(rule: str, options: dict[str, Any], store: StoreLike | None = None
         else value
         for name, value in options.items()
     }
-    promise = "" if held_out is None else f", which keep {1.0 - held_out.error_rate:.0%} of the presences"
+    kept = "" if held_out is None else f"{100 * (1.0 - held_out.error_rate):.0f}"
+    promise = "" if held_out is None else f", which keep {kept} % of the presences"
     return RULE_TEXTS[rule].format(**shown, promise=promise)
 
 

@@ -15,6 +15,8 @@ from sdm_core.indicators.texts import (
     INDICATOR_TEXTS,
     MODEL_ERRORS,
     NOTES,
+    WITH_ERRORS,
+    WITHOUT_ERRORS,
     IndicatorText,
 )
 from sdm_core.regions import CONTAINMENT_RULES, DEFAULT_CONTAINMENT
@@ -102,16 +104,24 @@ class Indicator:
         return INDICATOR_TEXTS[self.name]
 
     @property
+    def digits(self) -> int:
+        """Decimals shown: those of its text, or as many as an interval from errors bears (two figures)."""
+        width = self.high - self.low
+        if not self.meaning or not self.text.digits or not math.isfinite(width) or width <= 0:
+            return self.text.digits
+        return min(max(0, 1 - math.floor(math.log10(width))), self.text.digits + 2)
+
+    @property
     def shown(self) -> str:
         """The value as pages and reports print it, without unit."""
-        return format_number(self.value, self.text.digits)
+        return format_number(self.value, self.digits)
 
     @property
     def shown_interval(self) -> str:
         """Value and interval, as in 42.1 (35.0–51.3); the value alone where there is no interval."""
         if math.isnan(self.low):
             return self.shown
-        digits = self.text.digits
+        digits = self.digits
         return f"{self.shown} ({format_number(self.low, digits)}–{format_number(self.high, digits)})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,7 +178,7 @@ class SpeciesGroup:
         return self.text.sentence.format(
             value=format_number(self.expected, self.text.digits),
             interval=interval_words(self.low, self.high, 0),
-            unassessed_percent=format_number(self.unassessed_percent, 0),
+            unassessed_percent=format_percent(self.unassessed_percent),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,6 +248,12 @@ class RegionSummary:
     certainty_text: str = ""
 
     @property
+    def limits(self) -> tuple[str, ...]:
+        """Statements that belong beside the numbers; on intervals, the one that holds for this atlas."""
+        known = any(indicator.meaning for indicator in self.indicators.values())
+        return (*NOTES, WITH_ERRORS if known else WITHOUT_ERRORS)
+
+    @property
     def containment_text(self) -> str:
         """Which cells are counted, and with how much of their area, in words."""
         return CONTAINMENT_RULES[self.containment]
@@ -257,9 +273,9 @@ class RegionSummary:
         indicator = self.indicators[name]
         return indicator.text.sentence.format(
             value=indicator.shown,
-            low=format_number(indicator.low, indicator.text.digits),
-            high=format_number(indicator.high, indicator.text.digits),
-            interval=interval_words(indicator.low, indicator.high, indicator.text.digits),
+            low=format_number(indicator.low, indicator.digits),
+            high=format_number(indicator.high, indicator.digits),
+            interval=interval_words(indicator.low, indicator.high, indicator.digits),
             n_cells=format_number(self.n_cells, 0),
             n_species=format_number(self.n_species_atlas, 0),
             region=self.region,
@@ -305,7 +321,7 @@ class RegionSummary:
             },
             "certainty": self.certainty_text,
             "species": species_records(self.species_table),
-            "limits": list(NOTES),
+            "limits": list(self.limits),
         }
 
 
@@ -332,6 +348,13 @@ def format_number(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return "–"
     return f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def format_percent(value: float) -> str:
+    """A share in %, whole, without the sign; with a decimal where it would else read 0 or 100 and is not."""
+    if 0 < value < 0.5 or 99.5 <= value < 100:
+        return format_number(min(max(value, 0.1), 99.9), 1)
+    return format_number(value, 0)
 
 
 def json_number(value: float) -> float | int | None:

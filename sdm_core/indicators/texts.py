@@ -288,8 +288,13 @@ NOTES: tuple[str, ...] = (
     "All numbers are predictions of the model where it applies, not observations; absence of a species from "
     "the list does not show that it is absent.",
     "Regional Shannon, Simpson and Hill numbers weigh species by predicted occupied area, not by abundance.",
+)
+#: What intervals hold of an atlas with held-out surveys, and of one without.
+WITH_ERRORS = (
     "Intervals hold the errors that held-out surveys could show; what all surveys miss alike is not in them, "
-    "and near recorded places, which the shipped model has seen, they are wider than need be. "
-    "Of an atlas without held-out surveys they take species as independent and the calibrated probabilities "
-    "as right, so they are too narrow.",
+    "and near recorded places, which the shipped model has seen, they are wider than need be."
+)
+WITHOUT_ERRORS = (
+    "Without held-out surveys beside the atlas, intervals take species as independent and the calibrated "
+    "probabilities as right, so they are too narrow."
 )

@@ -110,7 +110,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
             {"mark": mark, "text": meaning}
             for mark, meaning in zip(_MARKS, _interval_meanings(summary), strict=False)
         ],
-        "diversity_notes": wording.DIVERSITY_NOTES,
+        "diversity_notes": wording.diversity_notes(summary),
         "rules_beside": rule_table(facts.atlas.store, facts.chosen, summary),
         "species_intro": _species_intro(summary),
         "species_top": species_rows(table.head(N_TABLE_SPECIES), endemic_origin, statuses),
@@ -136,7 +136,7 @@ def build_content(facts: ReportFacts, drawn: Mapping[str, DrawnFigure | None]) -
             "columns."
         ),
         "annex_caption": "Species of the region; press a heading to sort",
-        "limits": wording.limits(atlas.card),
+        "limits": wording.limits(atlas.card, summary),
         "method_paragraphs": wording.method_paragraphs(atlas.card, summary),
         "score_tables": cards.score_tables(atlas.card),
         "score_notes": wording.score_notes(atlas.card),

@@ -13,7 +13,7 @@ from typing import Any
 
 from sdm_core import config
 from sdm_core.applicability.predictor_words import predictor_words
-from sdm_core.indicators import NOTES, RegionSummary
+from sdm_core.indicators import RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text
 
@@ -85,7 +85,7 @@ def odmap_rows(
         ("Prediction output", "Unit", "calibrated probability per cell, 0 to 1"),
         ("Prediction output", "Cells of the region", str(summary.n_cells)),
         ("Prediction output", "Which cells", summary.containment_text),
-        ("Uncertainty quantification", "Intervals", NOTES[2]),
+        ("Uncertainty quantification", "Intervals", summary.limits[-1]),
         ("Uncertainty quantification", "Certain and possible species", summary.certainty_text or MISSING),
         ("Uncertainty quantification", "Extrapolation", extrapolation),
         *(("Limits", "Limit", said) for said in cards.statements(card, "limits", "limitations")),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sdm_core import config
 from sdm_core.applicability.predictor_words import predictor_words
-from sdm_core.indicators import NOTES, RegionSummary
+from sdm_core.indicators import RegionSummary
 from sdm_core.reports import card as cards
 from sdm_core.reports import text
 from sdm_core.reports.observed import FILE_TEXT, OBSERVED_FILE
@@ -68,8 +68,6 @@ GROUP_SENTENCES: Mapping[str, str] = {
     "invasive": "By the rule, {by_rule} invasive alien species of Union concern {verb} present "
     "(at least {expected} expected{interval}).",
 }
-DIVERSITY_NOTES: tuple[str, ...] = (*NOTES[1:], "Whittaker beta and γ rise with the number of cells: compare "
-    "regions of like size only, and never between atlases.")  # fmt: skip
 SPECIES_NOTE = (
     "Flags carry the source and date the atlas has for them; a species without a flag may still be "
     "protected by national or regional law."
@@ -175,8 +173,16 @@ _GENERAL_LIMITS: tuple[tuple[str, str], ...] = (
         "No Red List category follows from this.",
         "Predicted area is neither an extent of occurrence nor an area of occupancy.",
     ),
-    ("Intervals hold what could be measured.", NOTES[2]),
 )
+
+
+def diversity_notes(summary: RegionSummary) -> tuple[str, ...]:
+    """What belongs beside the table of section 4."""
+    return (
+        *summary.limits[1:],
+        "Whittaker beta and γ rise with the number of cells: compare regions of like size only, and never "
+        "between atlases.",
+    )
 
 
 def build_warning(card: Mapping[str, Any]) -> str:
@@ -188,9 +194,10 @@ def build_warning(card: Mapping[str, Any]) -> str:
     return ""
 
 
-def limits(card: Mapping[str, Any]) -> list[dict[str, str]]:
+def limits(card: Mapping[str, Any], summary: RegionSummary) -> list[dict[str, str]]:
     """Limits of every report, then those the model card states for this atlas."""
-    said = [{"title": title, "text": words} for title, words in _GENERAL_LIMITS]
+    general = (*_GENERAL_LIMITS, ("Intervals hold what could be measured.", summary.limits[-1]))
+    said = [{"title": title, "text": words} for title, words in general]
     stated = cards.statements(card, "limits", "limitations")
     return said + [{"title": "This atlas.", "text": words} for words in stated]
 
