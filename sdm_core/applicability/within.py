@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdm_core.applicability.predictor_words import predictor_words
-from sdm_core.indicators.summary import json_number
+from sdm_core.indicators.summary import format_number, json_number
 from sdm_core.prediction.points import APPLICABILITY_LAYER
 
 
@@ -52,7 +52,8 @@ class Experience:
             f"At held-out sites of the whole atlas ({found['split']}), predicted sets of species reach an F1 "
             f"of {inside['f1']:.2f} inside the area of applicability and {outside['f1']:.2f} outside; the "
             f"log loss is {inside['log_loss']:.3f} inside and {outside['log_loss']:.3f} outside "
-            f"({outside['n_sites']:,} of {inside['n_sites'] + outside['n_sites']:,} sites)."
+            f"({format_number(outside['n_sites'], 0)} of "
+            f"{format_number(inside['n_sites'] + outside['n_sites'], 0)} sites)."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.indicators import threat
 from sdm_core.indicators.sets import StoreLike, held_out_of, possible_codes
+from sdm_core.indicators.summary import format_number
 from sdm_core.prediction import NO_SPECIES_CUT, decode
 from sdm_core.prediction.points import APPLICABILITY_LAYER
 
@@ -161,8 +162,8 @@ def certainty_of_region(store: StoreLike, rows: NDArray[np.int64], sums: Any) ->
         elif certain.any():
             certain = certainty.certain(store.region_sums(rows[inside]).max_probability)
         n_inside = int(np.count_nonzero(inside))
-        lie = "none lies" if not n_inside else "1 lies" if n_inside == 1 else f"{n_inside:,} lie"
-        text = f"{text} Of the {len(rows):,} cells of this region {lie} inside that area."
+        lie = "none lies" if not n_inside else "1 lies" if n_inside == 1 else f"{format_number(n_inside, 0)} lie"
+        text = f"{text} Of the {format_number(len(rows), 0)} cells of this region {lie} inside that area."
     return RegionCertainty(certainty, possible, certain, text)
 
 
