@@ -109,7 +109,7 @@ def _indicators(table: _Table, summary: RegionSummary, names: tuple[str, ...]) -
     for name in names:
         if name in summary.indicators:
             item = summary[name]
-            ends = numbers.range_text(item.low, item.high, item.text.digits)
+            ends = numbers.range_text(item.low, item.high, item.digits)
             words = item.text
             table.add(name, words.label, item.shown, ends, item.interval_text, words.unit, words.definition)
 
