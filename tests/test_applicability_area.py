@@ -465,7 +465,7 @@ def test_a_region_s_experience_names_share_and_predictor(atlas_folder: Path):
     assert dataclasses.replace(found, settings=settings).held_out_text == (
         "At held-out sites of the whole atlas (square blocks of 2°, 5 folds), predicted sets of species "
         "reach an F1 of 0.66 inside the area of applicability and 0.57 outside; the log loss is 0.091 inside "
-        "and 0.093 outside (100 of 2,000 sites)."
+        "and 0.093 outside (100 of 2\u202f000 sites)."
     )
     assert dataclasses.replace(found, predictor="bio12").predictor_text == "precipitation of the year (bio12)"
 

@@ -162,7 +162,8 @@ def certainty_of_region(store: StoreLike, rows: NDArray[np.int64], sums: Any) ->
         elif certain.any():
             certain = certainty.certain(store.region_sums(rows[inside]).max_probability)
         n_inside = int(np.count_nonzero(inside))
-        lie = "none lies" if not n_inside else "1 lies" if n_inside == 1 else f"{format_number(n_inside, 0)} lie"
+        some = "1 lies" if n_inside == 1 else f"{format_number(n_inside, 0)} lie"
+        lie = some if n_inside else "none lies"
         text = f"{text} Of the {format_number(len(rows), 0)} cells of this region {lie} inside that area."
     return RegionCertainty(certainty, possible, certain, text)
 
