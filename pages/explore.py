@@ -21,6 +21,6 @@ with frame.friendly_errors():
         state.write_address(PAGE_FIELDS)
     with rest:
         frame.show_notices()
-        cells = resources.map_cells(atlas.name, atlas.store.version, window)
+        cells = resources.map_cells(atlas.name, atlas.key, window)
         explore_map.map_and_cell(atlas, layer, species_id, cells, display)
         explore_below.below_map(atlas, layer, species_id, cells, PAGE_FIELDS)

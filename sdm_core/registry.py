@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from sdm_core import config
 from sdm_core.errors import CorruptStoreError, UnknownAtlasError
-from sdm_core.prediction import CARD_FILE, EXCHANGE_FILE, TILES_FOLDER, PredictionStore
+from sdm_core.prediction import CARD_FILE, EXCHANGE_FILE, TILES_FOLDER, PredictionStore, checksums
 from sdm_core.prediction.opening import AtlasFolder
 from sdm_core.writing import write_whole
 
@@ -26,6 +27,14 @@ class Atlas:
     store: PredictionStore
     card: dict[str, Any]
     folder: Path
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that decides a number said of the atlas: predictions, what lies beside them, the card.
+
+        Answers and whatever else is worked out from an atlas are kept by it, never by `store.version`.
+        """
+        return checksums.digest_json([self.store.key, self.card])
 
     @property
     def species(self) -> pd.DataFrame:
@@ -80,6 +89,15 @@ def atlas_folder(name_or_path: str | Path) -> Path:
 def atlas_address(name_or_address: str | Path) -> str | Path:
     """An address (s3://bucket/atlas) as it is, else the folder of an atlas; raises `UnknownAtlasError`."""
     return name_or_address if "://" in str(name_or_address) else atlas_folder(name_or_address)
+
+
+def folder_stamp(folder: Path) -> tuple:
+    """Names, sizes and times of the files in an atlas folder: another stamp, and it is to be opened anew."""
+    stamps = []
+    for path in sorted(folder.iterdir()):
+        facts = path.stat()
+        stamps.append((path.name, facts.st_size, facts.st_mtime_ns))
+    return (str(folder), *stamps)
 
 
 def open_atlas(name_or_path: str | Path) -> Atlas:

@@ -222,7 +222,7 @@ def test_an_unchanged_tile_is_not_sent_again_and_another_look_is_another_tile(cl
 
 def test_an_address_with_the_version_of_the_atlas_may_be_kept_for_good(client, simulated_atlas):
     address = address_of("richness", tile_at(1.1, 42.6, 8))
-    version = simulated_atlas.store.version
+    version = simulated_atlas.key
     assert "immutable" in client.get(f"{address}?v={version}").headers["cache-control"]
     assert "immutable" not in client.get(f"{address}?v=other").headers["cache-control"]
 

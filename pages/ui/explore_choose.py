@@ -126,7 +126,7 @@ def _layer_chosen(offered: Offer) -> None:
 
 def choose_species(atlas: Atlas) -> int:
     """Type-ahead over scientific names and English genus names; gives the species' column."""
-    labels = resources.species_labels(atlas.name, atlas.store.version)
+    labels = resources.species_labels(atlas.name, atlas.key)
     names = list(labels)
     species = state.settle_choice("species", names, default_species(atlas), "unknown_species", str)
     on_map = species if state.view().layer == "species" else None
@@ -164,7 +164,7 @@ def default_species(atlas: Atlas) -> str:
 
 def choose_window(atlas: Atlas) -> Bounds | None:
     """Picker of the part drawn in fine cells; None is the whole atlas."""
-    places = resources.wide_places_in(atlas.name, atlas.store.version)
+    places = resources.wide_places_in(atlas.name, atlas.key)
     value = state.view().window
     options = ["", *(f"place:{name}" for name in places)]
     if value.startswith("at:"):

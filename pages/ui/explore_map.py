@@ -47,7 +47,7 @@ def map_and_cell(atlas: Atlas, layer: str, species_id: int, cells: MapCells, dis
     observed = None
     if display.observed:
         observed = resources.observed_points(
-            atlas.name, atlas.store.version, species_id if layer == "species" else None
+            atlas.name, atlas.key, species_id if layer == "species" else None
         )
     name = str(atlas.store.species["species"].iloc[species_id]) if layer == "species" else layer_name(layer)
     map_column, panel = st.columns([3.3, 1.15], gap="small")
@@ -161,7 +161,7 @@ def _extremes(drawn: Drawn) -> tuple[float | None, float | None]:
 
 def _size_drawn(atlas: Atlas, cells: MapCells) -> str:
     """How wide the cells or hexagons on the map are, in words."""
-    own = numbers.number(resources.fine_area_km2(atlas.name, str(atlas.store.version)))
+    own = numbers.number(resources.fine_area_km2(atlas.name, atlas.key))
     every_cell = cells.resolution < atlas.store.resolution
     return say("legend_cell" if every_cell else "legend_hexagon", area=own)
 
@@ -180,7 +180,7 @@ def _cell_panel(atlas: Atlas, cell_name: str, drawn: Drawn, scale: Scale, cells:
         st.html(f'<p class="fs-note">{say("click_hint")}</p>')
         return
     try:
-        cell = resources.cell(atlas.name, atlas.store.version, cell_name, _N_PANEL_SPECIES)
+        cell = resources.cell(atlas.name, atlas.key, cell_name, _N_PANEL_SPECIES)
     except FlorascopeError as error:
         st.html(f'<p class="fs-note">{html.escape(str(error))}</p>')
         return

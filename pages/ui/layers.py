@@ -100,7 +100,7 @@ def drawn(atlas: Atlas, layer: str, species_id: int, cells: MapCells, part: str)
     """A layer on the hexagons `cells`, which `part` names."""
     from sdm_core.indicators.map_layers import PREDICTOR_LAYER, has_interval, map_categories
 
-    version = str(atlas.store.version)
+    version = atlas.key
     if layer == "species":
         values = resources.values_of(atlas.name, version, layer, species_id, part, cells)
         return Drawn(layer, values, None, part)
@@ -153,7 +153,7 @@ def fine_values(atlas: Atlas, layer: str) -> dict[str, NDArray[np.float32]]:
     from sdm_core.indicators.map_layers import has_interval, map_interval, map_values
     from sdm_core.indicators.map_texts import width_of
 
-    key = (str(atlas.store.version), layer, *digests())
+    key = (atlas.key, layer, *digests())
     kept: dict[tuple[str, ...], dict[str, NDArray[np.float32]]] = st.session_state.setdefault(_KEPT, {})
     found = kept.pop(key, None)
     if found is None:

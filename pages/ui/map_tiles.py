@@ -47,7 +47,7 @@ def tiles_url(atlas: Atlas, layer: str, species_id: int, scale: Scale, masked: b
         **({} if scale.categories is not None else ends),
         "theme": "dark" if palette.is_dark() else "light",
         **({"mask": "true"} if masked else {}),
-        "v": atlas.store.version,
+        "v": atlas.key,
     }
     tiles = f"{API_PREFIX}/v1/atlases/{atlas.name}/tiles/{name}/{{z}}/{{x}}/{{y}}.png"
     return f"{origin()}{base_path()}{tiles}?{urlencode(look)}"

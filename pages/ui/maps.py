@@ -117,7 +117,7 @@ def published(
     the text below each value.
     """
     ink = palette.inks()
-    version = str(atlas.store.version)
+    version = atlas.key
     if values is None:
         values = resources.values_of(
             atlas.name, version, layer, species_id if layer == "species" else -1, part, cells

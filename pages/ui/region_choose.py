@@ -77,7 +77,7 @@ def choose(region: Region | None) -> None:
         )
     with rest:
         frame.show_notices()
-    version = str(atlas.store.version)
+    version = atlas.key
     bounds = resources.atlas_bounds(atlas.name, version)
     coverage = resources.coverage_url(atlas.name, version)
     with controls, frame.friendly_errors(stop=False):
@@ -128,7 +128,7 @@ def drawn_region(geometry: dict[str, Any]) -> Region:
 def _choose_place(atlas: Atlas) -> None:
     name = st.selectbox(
         say("place_label"),
-        resources.places_in(atlas.name, str(atlas.store.version)),
+        resources.places_in(atlas.name, atlas.key),
         index=None,
         key="place_picker",
         placeholder=say("place_placeholder"),
@@ -269,7 +269,7 @@ def _empty_state(atlas: Atlas, region: Region | None, mode: str) -> None:
 
 def example(atlas: Atlas) -> Region:
     """An area that works with this atlas: a place most people know, or the middle of the atlas."""
-    version = str(atlas.store.version)
+    version = atlas.key
     places = resources.wide_places_in(atlas.name, version)
     if names := [*region_several.familiar_places(atlas), *places[:1]]:
         return resources.place(names[0])

@@ -122,7 +122,7 @@ def _read(
     kept: dict[tuple[Any, ...], RegionNumbers] = st.session_state.setdefault(_NUMBERS, {})
     matched, outlines = region_statuses.matched(atlas), region_outlines.kept()
     basis = (
-        str(atlas.store.version),
+        atlas.key,
         rule,
         repr(options),
         containment,
@@ -220,7 +220,7 @@ def _map(atlas: Atlas, places: Sequence[Region], chosen: Region | None) -> None:
     shown = [chosen] if chosen is not None else list(places)
     west, south, east, north = zip(*(region.bounds for region in shown), strict=True)
     bounds = resources.padded((min(west), min(south), max(east), max(north)), 0.08)
-    version = str(atlas.store.version)
+    version = atlas.key
     cells = resources.map_cells(atlas.name, version, tuple(round(edge, 3) for edge in bounds))
     part = "compare:" + ",".join(f"{edge:.3f}" for edge in bounds)
     url, scale = maps.published(atlas, "richness", 0, cells, 0.0, False, part)

@@ -46,7 +46,7 @@ def choose(atlas: Atlas, region: Region) -> int:
 def _size_text(atlas: Atlas, resolution: int) -> str:
     if resolution != atlas.store.resolution:
         return resources.cell_size_text(resolution)
-    area_km2 = resources.fine_area_km2(atlas.name, str(atlas.store.version))
+    area_km2 = resources.fine_area_km2(atlas.name, atlas.key)
     return say("fine_own", area=numbers.number(area_km2, 0 if area_km2 >= 10 else 1, "km²"))
 
 
@@ -67,7 +67,7 @@ def settle(atlas: Atlas, region: Region, resolution: int) -> tuple[Atlas, Region
 def _offer(atlas: Atlas, region: Region, resolution: int) -> None:
     """The job under way, or what one would cost and the button that starts it."""
     tiles = resources.fine_tiles(
-        atlas.name, str(atlas.store.version), region.geometry_hash, resolution, region
+        atlas.name, atlas.key, region.geometry_hash, resolution, region
     )
     job = on_demand.fine_job(atlas, tiles, resolution)
     with st.container(border=True, key="fine_box"):

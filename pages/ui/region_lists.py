@@ -53,7 +53,7 @@ def _matched(file: StatusFile, atlas: Atlas) -> MatchedStatuses:
     from sdm_core import statuses
 
     kept = st.session_state.setdefault(_MATCHED, {})
-    key = (file.digest, atlas.name, str(atlas.store.version))
+    key = (file.digest, atlas.name, atlas.key)
     if key not in kept:
         kept[key] = statuses.match_statuses(file, atlas.store.species)
     return kept[key]

@@ -28,7 +28,7 @@ def show(
     observed: ObservedRegion | None,
 ) -> None:
     """Draw the map and its legend; `species_id` for the map of one species."""
-    version = str(atlas.store.version)
+    version = atlas.key
     known = atlas.store.layer_names
     layer = st.segmented_control(
         say("map_shows"),
@@ -85,7 +85,7 @@ def hexagon_area_km2(atlas: Atlas, cells: MapCells) -> float:
     """Mean area of the hexagons of a map: for the cells of an atlas the same on every map and page."""
     if cells.resolution != resources.open_atlas(atlas.name).store.resolution:
         return cells.mean_area_km2
-    return resources.fine_area_km2(atlas.name, str(atlas.store.version))
+    return resources.fine_area_km2(atlas.name, atlas.key)
 
 
 def _layer_button(layer: str) -> str:
@@ -99,7 +99,7 @@ def _choose_mask(atlas: Atlas, reading: Reading, cells: MapCells) -> bool:
     """Whether to grey what lies outside the model's experience; asked only where anything does."""
     if not resources.knows_experience(atlas):
         return False
-    outside = resources.outside_of(atlas.name, str(atlas.store.version), reading.part, cells)
+    outside = resources.outside_of(atlas.name, atlas.key, reading.part, cells)
     if not outside.any():
         return False
     return st.toggle(

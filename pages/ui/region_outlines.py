@@ -86,7 +86,7 @@ def _upload(atlas: Atlas) -> None:
             )
             if column is None:
                 return
-        wanted = (file.file_id, crs, column, str(atlas.store.version))
+        wanted = (file.file_id, crs, column, atlas.key)
         if wanted == st.session_state.get(_FROM):
             return
         with st.spinner(say("several_reading", name=frame.plain(file.name))):

@@ -104,7 +104,7 @@ def _rule_chosen() -> None:
 
 def read(atlas: Atlas, region: Region, rule: str, options: dict[str, Any]) -> Reading:
     """All numbers of the region; a wait shows what is being done."""
-    version = str(atlas.store.version)
+    version = atlas.key
     containment = state.settle_containment(DEFAULT_CONTAINMENT)
     with st.spinner(say("reading", name=region.name), show_time=True):
         summary = resources.region_summary(
@@ -160,7 +160,7 @@ def cards(atlas: Atlas, reading: Reading) -> None:
         ),
         (
             say("card_shannon"),
-            shannon.shown + frame.range_line(shannon.low, shannon.high, 2),
+            shannon.shown + frame.range_line(shannon.low, shannon.high, shannon.digits),
             say("card_shannon_under", percent=numbers.number(percentile)) if percentile is not None else "",
             frame.tip(shannon.text.definition, shannon.interval_text),
         ),

@@ -37,7 +37,7 @@ def step(atlas: Atlas, region: Region, reading: Reading) -> ObservedRegion | Non
         observed = _compared(records, atlas, region, reading)
         _what_was_read(records, observed, reading)
     _cards(observed)
-    region_ranges.section(records, observed, (region.geometry_hash, str(atlas.store.version)))
+    region_ranges.section(records, observed, (region.geometry_hash, atlas.key))
     return observed
 
 
@@ -121,7 +121,7 @@ def _compared(records: Records, atlas: Atlas, region: Region, reading: Reading) 
     key = (
         records.fingerprint,
         region.geometry_hash,
-        summary.atlas_version,
+        atlas.key,
         summary.rule,
         str(summary.rule_options),
         summary.containment,

@@ -96,7 +96,7 @@ def side_by_side(atlas: Atlas, region: Region, reading: Reading) -> None:
         with st.spinner(say("rules_computing"), show_time=True):
             found = resources.rules_compared(
                 atlas.name,
-                str(atlas.store.version),
+                atlas.key,
                 region.geometry_hash,
                 summary.rule,
                 tuple(summary.rule_options.items()),

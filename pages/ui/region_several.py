@@ -37,7 +37,7 @@ _MAX_READ = 4
 
 def familiar_places(atlas: Atlas) -> list[str]:
     """Places most people know that an atlas covers."""
-    covered = resources.wide_places_in(atlas.name, str(atlas.store.version))
+    covered = resources.wide_places_in(atlas.name, atlas.key)
     return [name for name in _FAMILIAR_PLACES if name in covered]
 
 
@@ -152,7 +152,7 @@ def controls(atlas: Atlas) -> None:
     """Places and files to add."""
     chosen = st.multiselect(
         say("several_places"),
-        resources.places_in(atlas.name, str(atlas.store.version)),
+        resources.places_in(atlas.name, atlas.key),
         key=f"several_places_{_round()}",
         placeholder=say("place_placeholder"),
     )

@@ -22,7 +22,7 @@ def line(atlas: Atlas, region: Region, reading: Reading) -> None:
     outlines = region_outlines.kept()
     found = resources.benchmarks(
         atlas.name,
-        str(atlas.store.version),
+        atlas.key,
         region.geometry_hash,
         reading.summary.containment,
         tuple(file.digest for file in region_statuses.files()),

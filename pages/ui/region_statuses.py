@@ -42,14 +42,14 @@ def with_lists(atlas: Atlas, region: Region, summary: RegionSummary) -> RegionSu
         *(file.digest for file in given),
         region.geometry_hash,
         region.name,
-        summary.atlas_version,
+        atlas.key,
         summary.rule,
         str(summary.rule_options),
         summary.containment,
     )
     kept = st.session_state.get(_SUMMARY)
     if kept is None or kept[0] != key:
-        version = str(atlas.store.version)
+        version = atlas.key
         chosen = resources.region_selection(
             atlas.name, version, region.geometry_hash, summary.containment, region
         )
@@ -98,7 +98,7 @@ def layer_values(atlas: Atlas, reading: Reading, cells: MapCells, layer: str) ->
     from sdm_core import indicators
 
     given = files()
-    key = (str(atlas.store.version), reading.part, *(file.digest for file in given))
+    key = (atlas.key, reading.part, *(file.digest for file in given))
     kept = st.session_state.get(_LAYERS)
     if kept is None or kept[0] != key:
         kept = (key, indicators.concern_layers(atlas.store, cells.rows, matched(atlas)))
@@ -160,7 +160,7 @@ def _cards(summary: RegionSummary) -> list[tuple[str, str, str, str]]:
         (
             say("card_endemism"),
             (f"{relative.shown}\u00a0×" if math.isfinite(relative.value) else "–")
-            + frame.range_line(relative.low, relative.high, 2),
+            + frame.range_line(relative.low, relative.high, relative.digits),
             say("card_endemism_under", n=summary["range_over_5_percent"].shown),
             frame.tip(endemism, relative.interval_text),
         ),

@@ -37,7 +37,7 @@ def section(atlas: Atlas, region: Region, reading: Reading) -> None:
         with st.spinner(say("structure_computing"), show_time=True):
             found = resources.structure(
                 atlas.name,
-                str(atlas.store.version),
+                atlas.key,
                 region.geometry_hash,
                 summary.rule,
                 tuple(summary.rule_options.items()),
@@ -88,7 +88,7 @@ def _map(atlas: Atlas, region: Region, reading: Reading, found: Structure) -> No
         )
         or shown[0]
     )
-    version = str(atlas.store.version)
+    version = atlas.key
     cells = resources.region_cells(
         atlas.name, version, region.geometry_hash, reading.summary.containment, region
     )

@@ -65,7 +65,7 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
     key = (
         region.geometry_hash,
         region.name,
-        summary.atlas_version,
+        atlas.key,
         summary.rule,
         str(summary.rule_options),
         summary.containment,

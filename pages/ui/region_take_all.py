@@ -61,7 +61,7 @@ def section(atlas: Atlas, places: list[Region], rule: str, options: dict[str, An
     records, outlines = region_records.kept(), region_outlines.kept()
     key = (
         tuple((region.geometry_hash, region.name) for region in places),
-        str(atlas.store.version),
+        atlas.key,
         rule,
         repr(options),
         containment,

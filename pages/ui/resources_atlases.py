@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,11 @@ _MAX_TOWNS = 4_000
 
 #: One lock per atlas, so that it is unpacked once.
 _OPENING: dict[str, threading.Lock] = {}
-#: Atlases with finer cells that some session reads, by version, the newest last.
+#: When the files of each atlas were last looked at, and as what; see `_as_opened`.
+_SEEN: dict[str, tuple[float, tuple]] = {}
+#: Seconds for which they are taken to be as they were.
+_FRESH_S = 5.0
+#: Atlases with finer cells that some session reads, by key, the newest last.
 _FINE: dict[str, Atlas] = {}
 _MAX_FINE = 16
 _HOLDING = threading.Lock()
@@ -36,10 +41,30 @@ def atlas_names() -> list[str]:
     return registry.list_atlases()
 
 
-@st.cache_resource(max_entries=4, show_spinner="Opening the atlas …")
+def _as_opened(atlas: Atlas) -> bool:
+    """Whether an atlas is still what its files say; one written anew is opened anew."""
+    from sdm_core import registry
+
+    looked, stamp = _SEEN.get(atlas.name, (-_FRESH_S, ()))
+    if time.monotonic() - looked < _FRESH_S:
+        return True
+    try:
+        now = registry.folder_stamp(registry.atlas_folder(atlas.name))
+    except (FlorascopeError, OSError):
+        return False
+    _SEEN[atlas.name] = (time.monotonic(), stamp)
+    return now == stamp
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the atlas …", validate=_as_opened)
 def open_atlas(name: str) -> Atlas:
     """An atlas with its memory-mapped store; the first time it is unpacked and checked."""
-    return open_once(name)
+    from sdm_core import registry
+
+    stamp = registry.folder_stamp(registry.atlas_folder(name))
+    atlas = open_once(name)
+    _SEEN[atlas.name] = (time.monotonic(), stamp)
+    return atlas
 
 
 def open_once(name: str) -> Atlas:
@@ -54,15 +79,16 @@ def fine_atlas(atlas: Atlas, region: Region, resolution: int) -> Atlas | None:
     """The atlas with the finer cells of a region when they are predicted, else None."""
     from sdm_core import on_demand
 
-    tiles = fine_tiles(atlas.name, str(atlas.store.version), region.geometry_hash, resolution, region)
+    tiles = fine_tiles(atlas.name, atlas.key, region.geometry_hash, resolution, region)
     store = on_demand.fine_store(atlas, region, resolution, tiles)
     if store is None:
         return None
     with _HOLDING:  # what was read already stays read
-        fine = _FINE.pop(store.version, None)
-        if fine is None or fine.store.folder != store.folder:
-            fine = on_demand.fine_atlas(atlas, store)
-        _FINE[store.version] = fine
+        fine = on_demand.fine_atlas(atlas, store)
+        known = _FINE.pop(fine.key, None)
+        if known is not None and known.store.folder == store.folder:
+            fine = known
+        _FINE[fine.key] = fine
         while len(_FINE) > _MAX_FINE:
             _FINE.pop(next(iter(_FINE)))
     return fine
@@ -79,7 +105,7 @@ def fine_tiles(
 
 
 def atlas_of(name: str, version: str) -> Atlas:
-    """The atlas of a name, with the finer cells of this version where a session reads such."""
+    """The atlas of a name, with the finer cells of this version (`Atlas.key`) where a session reads such."""
     return _FINE.get(version) or open_atlas(name)
 
 

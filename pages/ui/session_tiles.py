@@ -59,7 +59,7 @@ def publish(
     from sdm_core.api.tiles.layers import CATEGORY_RAMP
     from sdm_core.colours import ramp_of
 
-    made_of = repr((str(atlas.store.version), layer, list(digests)))
+    made_of = repr((atlas.key, layer, list(digests)))
     name = _hash(made_of)
     address = _hash(f"{made_of} {scale} {theme} {masked}")
     ramp = ramp_of(layer) if scale.categories is None else CATEGORY_RAMP

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 from sdm_core import registry
 from sdm_core.api.refusals import ApiError
@@ -55,17 +54,8 @@ class AtlasShelf:
         with self._lock:
             opening = self._opening.setdefault(name, threading.Lock())
         with opening:
-            stamp = _stamp(registry.atlas_folder(name))
+            stamp = registry.folder_stamp(registry.atlas_folder(name))
             known = self._open.get(name)
             atlas = known[2] if known is not None and known[0] == stamp else registry.open_atlas(name)
             self._open[name] = (stamp, time.monotonic(), atlas)
         return atlas
-
-
-def _stamp(folder: Path) -> tuple:
-    """Sizes and times of the files in an atlas folder."""
-    stamps = []
-    for path in sorted(folder.iterdir()):
-        facts = path.stat()
-        stamps.append((path.name, facts.st_size, facts.st_mtime_ns))
-    return (str(folder), *stamps)

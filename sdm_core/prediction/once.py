@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from sdm_core.prediction.files import HELD_OUT_FILE, TRUST_FILE
-
 Result = TypeVar("Result")
 
 
 def once_per_store(function: Callable[[Any], Result]) -> Callable[[Any], Result]:
     """`function(store)`, kept beside each store until the store is no longer used; shared by threads.
 
-    A store never changes, so its results do not either; whoever gets one must not change it. For an object
-    that may change (one without a hash), the result is worked out anew each time.
+    A store never changes (with other files beside it, it is opened as another one), so its results do not
+    either; whoever gets one must not change it. For an object that may change (one without a hash), the
+    result is worked out anew each time.
     """
     known: WeakKeyDictionary[Any, Result] = WeakKeyDictionary()
     lock = threading.Lock()
@@ -46,7 +45,7 @@ class _Result:
 
 
 def once_per_files(function: Callable[[Any], Result]) -> Callable[[Any], Result]:
-    """As `once_per_store`, but shared by all stores that were opened from the same files.
+    """As `once_per_store`, but shared by all stores that were opened from the same files (`StoreFiles.key`).
 
     So pages and interface, which open an atlas each, work a layer out together. Whoever asks while it is
     being worked out waits for it.
@@ -61,7 +60,7 @@ def once_per_files(function: Callable[[Any], Result]) -> Callable[[Any], Result]
         with lock:
             found = by_store.get(store)
         if found is None:
-            files = _files_of(store)
+            files = (str(store.folder), store.key)
             with lock:
                 in_turn = making.setdefault(files, threading.Lock())
             with in_turn:
@@ -76,12 +75,3 @@ def once_per_files(function: Callable[[Any], Result]) -> Callable[[Any], Result]
         return value
 
     return remembered
-
-
-def _files_of(store: Any) -> tuple:
-    """What tells the files of one store from those of another, and from later ones in the same place."""
-    stamps = []
-    for name in (TRUST_FILE, HELD_OUT_FILE):
-        path = store.folder / name
-        stamps.append(path.stat().st_mtime_ns if path.is_file() else 0)
-    return (str(store.folder), store.version, store.n_cells, *stamps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,9 @@ from sdm_core.errors import CorruptStoreError
 from sdm_core.prediction import checksums
 from sdm_core.prediction.files import map_array
 from sdm_core.prediction.integrity import GuardedFile, guarded, write_stamp
+
+#: Endings of the tables that may lie beside the arrays.
+_TABLES = (".csv", ".parquet")
 
 
 class StoreFiles:
@@ -28,6 +32,23 @@ class StoreFiles:
         self.meta = meta
         self.name: str = meta["name"]
         self._guards: dict[str, GuardedFile] = {}
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the predictions and of all that lies beside them: what anything kept of a store is kept by.
+
+        `version` alone is of the predictions: it stays when held-out surveys or layers of trust are written
+        anew. Finer cells share what lies beside their atlas.
+        """
+        beside = {}
+        for path in sorted(self.folder.iterdir()):
+            entry = self.meta["files"].get(path.name)
+            if path.suffix in _TABLES:
+                facts = path.stat()
+                beside[path.name] = entry["blake2b"] if entry else [facts.st_size, facts.st_mtime_ns]
+        whole = getattr(self, "whole", None)
+        parts = [self.name, self.meta["version"], self.meta["n_cells"], beside, whole and whole.key]
+        return checksums.digest_json(parts)
 
     def verify(self) -> None:
         """Compare every file with its checksums; raises `CorruptStoreError` naming file and block."""

@@ -165,7 +165,7 @@ def test_above_the_limit_of_hexagons_every_cell_is_drawn_as_tiles_in_the_colours
     species_id = NAMES.index("Fagus sylvatica")
     assert f"/api/v1/atlases/simulated-pyrenees/tiles/species/{species_id}/{{z}}/{{x}}/{{y}}.png?" in tiles
     look = dict(part.split("=") for part in tiles.partition("?")[2].split("&"))
-    assert (look["min"], look["cutoff"], look["v"]) == ("0", "0.02", simulated_atlas.store.version)
+    assert (look["min"], look["cutoff"], look["v"]) == ("0", "0.02", simulated_atlas.key)
     assert f"{float(look['max']) * 100:g}\u202f%" in shown_html(app)
     assert "cell ≈" in shown_html(app)
     assert "The map shows every cell" in shown_html(app)

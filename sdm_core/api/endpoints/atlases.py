@@ -100,7 +100,7 @@ def router(context: ApiContext) -> APIRouter:
 
     async def described(request: Request, atlas_name: str, cell: int, n_species: int) -> Response:
         atlas = await opened(context, atlas_name)
-        headers = kept_headers(etag_of(atlas.store.version, cell, n_species))
+        headers = kept_headers(etag_of(atlas.key, cell, n_species))
         if is_known(request, headers["ETag"]):
             return not_modified(headers)
         content = await context.region_room.do(lambda: _cell(atlas, cell, n_species))

@@ -134,9 +134,8 @@ def router(context: ApiContext) -> APIRouter:
                 if isinstance(finer, jobs.Job):
                     return job_answer(finer, start_of(request))
                 used, region = finer
-            version = used.store.version
             own = Posted().own if posted is None else posted.own
-            etag = etag_of(version, region.geometry_hash, region.name, region.notes, question.key, own.key)
+            etag = etag_of(used.key, region.geometry_hash, region.name, region.notes, question.key, own.key)
             headers = kept_headers(etag)
             if own:
                 headers["Cache-Control"] = "private"

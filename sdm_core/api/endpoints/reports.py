@@ -148,7 +148,7 @@ def _submitted(
         **({"resolution": finer} if finer is not None else {}),
         **own.to_payload(),
     }
-    decides = [atlas.store.version, region.geometry_hash, region.notes, payload, *([own.key] if own else [])]
+    decides = [atlas.key, region.geometry_hash, region.notes, payload, *([own.key] if own else [])]
     digest = hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=16).hexdigest()
     kept = jobs.find(REPORT, f"api {digest}")
     if kept is not None and kept.status().state == "done":

@@ -58,11 +58,11 @@ def router(context: ApiContext) -> APIRouter:
     ) -> Response:
         """Species by any of their names, best match first; names spelt alike where none matches."""
         found = await opened(context, atlas)
-        headers = kept_headers(etag_of(found.store.version, q, limit, offset, start_of(request)))
+        headers = kept_headers(etag_of(found.key, q, limit, offset, start_of(request)))
         if is_known(request, headers["ETag"]):
             return not_modified(headers)
         names: SpeciesNames = context.answers.get(
-            ("names", found.store.version),
+            ("names", found.key),
             lambda: SpeciesNames.of(found.store.species),
             lambda made: 250 * len(made.scientific),
         )
@@ -88,7 +88,7 @@ def router(context: ApiContext) -> APIRouter:
         layer_of(found.store, f"species/{species_id}")
         here = f"{start_of(request)}{VERSION_PREFIX}/atlases/{found.name}/species"
         content = species_of(found, species_id, here)
-        headers = kept_headers(etag_of(found.store.version, content))
+        headers = kept_headers(etag_of(found.key, content))
         return not_modified(headers) if is_known(request, headers["ETag"]) else json_answer(content, headers)
 
     @routes.get("/{species_id}/cells.csv", response_class=StreamingResponse)
@@ -148,7 +148,7 @@ def _table_headers(atlas: Atlas, species_id: int, least: float, form: str) -> di
     stem = f"{atlas.name}-{layer.title}".lower().replace(" ", "-")
     safe = "".join(letter for letter in stem if letter.isascii() and (letter.isalnum() or letter in "-_"))
     return {
-        **kept_headers(etag_of(atlas.store.version, species_id, least, form)),
+        **kept_headers(etag_of(atlas.key, species_id, least, form)),
         "Content-Disposition": f'attachment; filename="{safe}.{form}"',
     }
 

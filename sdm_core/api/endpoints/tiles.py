@@ -84,8 +84,8 @@ def router(context: ApiContext) -> APIRouter:
             )
         atlas = await opened(context, atlas_name)
         layer, paint = painted(atlas, name, look)
-        etag = etag_of(_DRAWING, atlas.store.version, layer.name, paint, address)
-        headers = kept_headers(etag, for_ever=look.v == atlas.store.version)
+        etag = etag_of(_DRAWING, atlas.key, layer.name, paint, address)
+        headers = kept_headers(etag, for_ever=look.v == atlas.key)
         if is_known(request, etag):
             return not_modified(headers)
         if not context.artist.reaches(atlas.store, address):
@@ -144,7 +144,7 @@ def router(context: ApiContext) -> APIRouter:
         store = atlas.store
         west, south, east, north = context.artist.bounds(store)
         here = start_of(request) + f"{VERSION_PREFIX}/atlases/{atlas.name}"
-        query = look.query(store.version)
+        query = look.query(atlas.key)
         every_cell = next(z for z in range(MAX_ZOOM) if fitting_resolution(z, 256, 15) >= store.resolution)
         content = {
             "tilejson": "3.0.0",
@@ -197,8 +197,8 @@ def router(context: ApiContext) -> APIRouter:
         atlas = await opened(context, atlas_name)
         layer, paint = painted(atlas, name, look)
         headers = kept_headers(
-            etag_of(_DRAWING, atlas.store.version, layer.name, paint, form),
-            for_ever=look.v == atlas.store.version,
+            etag_of(_DRAWING, atlas.key, layer.name, paint, form),
+            for_ever=look.v == atlas.key,
         )
         if is_known(request, headers["ETag"]):
             return not_modified(headers)

@@ -71,7 +71,7 @@ class TileArtist:
 
     def default_scale(self, store: PredictionStore, layer: Layer) -> Scale:
         """The layer's own scale, kept."""
-        key = ("scale", store.version, layer.quantity)
+        key = ("scale", store.key, layer.quantity)
         scale: Scale = self.cache.get(key, lambda: layer.default_scale(store), lambda _: 100)
         return scale
 
@@ -83,14 +83,14 @@ class TileArtist:
             (west, south), (east, north) = lonlat.min(axis=0).tolist(), lonlat.max(axis=0).tolist()
             return west, south, east, north
 
-        bounds: Bounds = self.cache.get(("bounds", store.version), find, lambda _: 100)
+        bounds: Bounds = self.cache.get(("bounds", store.key), find, lambda _: 100)
         return bounds
 
     def _pixel_rows(self, store: PredictionStore, tile: TileAddress, resolution: int) -> PixelRows:
         if not self.reaches(store, tile):
             return NO_PIXELS
         rows: PixelRows = self.cache.get(
-            ("rows", store.version, tile),
+            ("rows", store.key, tile),
             lambda: pixel_rows(tile, self._cells(store, resolution), resolution),
             lambda made: made.n_bytes,
         )
@@ -101,7 +101,7 @@ class TileArtist:
         if resolution == store.resolution:
             return store.cells
         cells: NDArray[np.uint64] = self.cache.get(
-            ("cells", store.version, resolution),
+            ("cells", store.key, resolution),
             lambda: store.aggregate(np.zeros(store.n_cells), resolution)[0],
             lambda made: made.nbytes,
         )
@@ -115,7 +115,7 @@ class TileArtist:
             return np.asarray(store.aggregate(inside, resolution)[1] < 0.5)
 
         outside: NDArray[np.bool_] = self.cache.get(
-            ("outside", store.version, resolution), find, lambda made: made.nbytes
+            ("outside", store.key, resolution), find, lambda made: made.nbytes
         )
         return outside
 
@@ -132,7 +132,7 @@ class TileArtist:
             return most_common(fine, np.asarray(store.area_ha), starts, layer.categories).astype(np.float32)
 
         values: NDArray[np.float32] = self.cache.get(
-            ("values", store.version, layer.name, resolution), find, lambda made: made.nbytes
+            ("values", store.key, layer.name, resolution), find, lambda made: made.nbytes
         )
         return values
 
