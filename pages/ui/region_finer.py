@@ -66,9 +66,7 @@ def settle(atlas: Atlas, region: Region, resolution: int) -> tuple[Atlas, Region
 
 def _offer(atlas: Atlas, region: Region, resolution: int) -> None:
     """The job under way, or what one would cost and the button that starts it."""
-    tiles = resources.fine_tiles(
-        atlas.name, atlas.key, region.geometry_hash, resolution, region
-    )
+    tiles = resources.fine_tiles(atlas.name, atlas.key, region.geometry_hash, resolution, region)
     job = on_demand.fine_job(atlas, tiles, resolution)
     with st.container(border=True, key="fine_box"):
         if job is not None and job.status().active:
