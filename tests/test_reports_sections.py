@@ -17,7 +17,8 @@ from sdm_core.__main__ import main
 from sdm_core.indicators import observed_range
 from sdm_core.observed import RANGE_TEXT, read_records
 from sdm_core.registry import open_atlas
-from sdm_core.reports import build_report
+from sdm_core.reports import build_report, text
+from sdm_core.reports.benchmarks import dials
 from tests.test_reports_methods import _reproduce
 
 VALLEY = shapely.Polygon([(0.6, 42.45), (1.5, 42.45), (1.4, 42.8), (0.7, 42.75), (0.6, 42.45)])
@@ -201,3 +202,18 @@ def test_records_have_extent_and_occupancy_and_no_category(simulated_atlas, vall
     assert not re.search(r"\b(VU|EN|CR)\b", said)
     told = _told(tmp_path)["observed"]
     assert {row["species"]: row["aoo_km2"] for row in told["ranges"]}[species[0]] == expected.aoo_km2
+
+
+def test_a_share_just_short_of_all_is_not_written_as_all():
+    assert text.percent(1.0) == f"100{text.UNIT_SPACE}%"
+    assert text.percent(0.997) == f"99.7{text.UNIT_SPACE}%"
+    assert text.percent(0.99999) == f">{text.NARROW_SPACE}99.9{text.UNIT_SPACE}%"
+    assert text.percent(0.9949) == f"99{text.UNIT_SPACE}%"
+
+
+def test_a_dial_says_how_far_from_the_mean_beside_its_percentile():
+    standing = indicators.Standing("threatened_share", "atlas", "the atlas", 0.0637, 0.292, 44.2)
+    [row] = [row for row in dials(indicators.Benchmarks((standing,), ()))["rows"] if row["bars"]]
+    [bar] = row["bars"]
+    assert bar["left"] == "44.2"
+    assert bar["text"].replace(text.UNIT_SPACE, " ") == "44 %, far below (−78 %)"

@@ -158,8 +158,9 @@ def _coverage_note(region: Region, hectares: NDArray[np.float64]) -> tuple[str, 
     share = covered_km2 / region.area_km2
     if share >= _FULL_COVERAGE:
         return ()
+    covered, whole = (f"{area:,.0f}".replace(",", "\u202f") for area in (covered_km2, region.area_km2))
     return (
-        f"Predictions cover {covered_km2:,.0f} of the region's {region.area_km2:,.0f} km² ({share:.0%}); "
+        f"Predictions cover {covered} of the region's {whole} km² ({100 * share:.0f} %); "
         "the rest is sea, inland water or outside the atlas.",
     )
 

@@ -19,8 +19,8 @@ def dials(found: Benchmarks) -> dict[str, Any]:
     """Columns and rows of the dials: one bar from 0 to 100 % for each measure and each set of cells."""
     first = found.of(next(iter(BENCHMARK_TEXTS)))
     return {
-        "caption": "Where the region stands: share of other cells’ area with lower values (distinctiveness: "
-        "weighted endemism, section 12)",
+        "caption": "Where the region stands: share of other cells’ area with lower values, and the distance "
+        "from their mean (distinctiveness: weighted endemism, section 12)",
         "columns": [
             _COLUMNS[standing.against].format(place=standing.place)
             + (f" ({found.frame.source})" if standing.against == "outlines" and found.frame else "")
@@ -54,8 +54,24 @@ def _bar(standing: Standing) -> dict[str, str]:
     known = math.isfinite(standing.percentile)
     return {
         "left": f"{standing.percentile:.1f}" if known else "",
-        "text": f"{percent_text(standing)}, {standing.words}" if known else "not defined",
+        "text": f"{percent_text(standing)}, {_beside_mean(standing)}" if known else "not defined",
     }
+
+
+def _beside_mean(standing: Standing) -> str:
+    """The words with the distance from the mean they are about: a middling percentile can be far below it."""
+    if not math.isfinite(standing.difference_percent):
+        return standing.words
+    return f"{standing.words} ({_difference(standing)})"
+
+
+def _difference(standing: Standing) -> str:
+    """Distance from the mean of the cells compared with: +12 %, −78 %."""
+    difference = standing.difference_percent
+    if not math.isfinite(difference):
+        return text.NOT_DEFINED
+    sign = "+" if difference > 0 else "−" if difference < 0 else ""
+    return f"{sign}{text.whole(abs(difference))}{text.UNIT_SPACE}%"
 
 
 def percent_text(standing: Standing) -> str:
@@ -69,16 +85,12 @@ def percent_text(standing: Standing) -> str:
 
 
 def _row(standing: Standing) -> dict[str, str]:
-    difference = standing.difference_percent
-    sign = "+" if difference > 0 else "−" if difference < 0 else ""
     return {
         "measure": BENCHMARK_TEXTS[standing.measure][0],
         "place": standing.place,
         "value": text.sensible(standing.value),
         "reference": text.sensible(standing.reference),
-        "difference": f"{sign}{text.whole(abs(difference))}{text.UNIT_SPACE}%"
-        if math.isfinite(difference)
-        else text.NOT_DEFINED,
+        "difference": _difference(standing),
         "percentile": percent_text(standing) if math.isfinite(standing.percentile) else text.NOT_DEFINED,
         "words": standing.words,
     }

@@ -65,10 +65,14 @@ def area(value_km2: object) -> str:
 
 
 def percent(share: object) -> str:
-    """Share of one as a percentage: 12 %, 0.4 %."""
+    """Share of one as a percentage: 12 %, 0.4 %; 100 % only where it is all, 99.7 % or > 99.9 % below."""
     if not is_number(share):
         return NOT_DEFINED
-    return f"{sensible(100.0 * float(share), 2)}{UNIT_SPACE}%"  # type: ignore[arg-type]
+    value = 100.0 * float(share)  # type: ignore[arg-type]
+    if 99.5 <= value < 100.0:
+        shown = f">{NARROW_SPACE}99.9" if value >= 99.95 else decimal(value, 1)
+        return f"{shown}{UNIT_SPACE}%"
+    return f"{sensible(value, 2)}{UNIT_SPACE}%"
 
 
 def probability(value: object) -> str:
