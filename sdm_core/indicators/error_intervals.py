@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sdm_core.indicators.sets import StoreLike, held_out_of
-from sdm_core.intervals import ErrorModel, RegionDraws, draw_region, richness_of_a_cell
+from sdm_core.intervals import ErrorModel, RegionDraws, draw_region, number_interval, richness_of_a_cell
 from sdm_core.prediction import encode
 
 #: Cells that draws are made from, at most; of more, every second, third, … in the order of the atlas, which
@@ -46,7 +47,12 @@ class RegionErrors:
 
     def count_interval(self, members: ArrayLike | None = None) -> tuple[float, float]:
         """Interval of the number of species (of a group) present in their best cell, chance included."""
-        return self.draws.count_interval(self.best_codes, members)
+        return number_interval(self._presences, members)
+
+    @cached_property
+    def _presences(self) -> NDArray[np.bool_]:
+        """Which species are present in their best cell, draw by draw; the same for every group."""
+        return self.draws.presences(self.best_codes)
 
     def richness_of_a_cell(self) -> tuple[float, float, float]:
         """Median and interval of the number of species in one cell drawn by area."""

@@ -51,6 +51,8 @@ def region_indicators(
     gamma = int(np.count_nonzero(counts.n_cells))
     best = np.asarray(sums.max_probability, dtype=np.float64)
     q = np.asarray(sums.expected_area_km2, dtype=np.float64)
+    drawn = np.empty((0, len(q))) if errors is None else errors.draws.area
+    entropy, evenness = diversity.shannon(drawn), diversity.simpson(drawn)
     found = [
         Indicator("area_km2", region.area_km2 if region is not None else math.nan),
         Indicator("cell_area_km2", float(hectares.sum() / HECTARES_PER_KM2)),
@@ -68,18 +70,13 @@ def region_indicators(
         _lower_bound(best, errors),
         Indicator("beta_whittaker", max(1.0, gamma / alpha) if alpha > 0 else math.nan),
         Indicator("beta_additive", max(0.0, gamma - alpha)),
-        _with_errors("shannon", float(diversity.shannon(q)), errors, diversity.shannon, EVENNESS),
-        _with_errors("simpson", float(diversity.simpson(q)), errors, diversity.simpson, EVENNESS),
+        _with_errors("shannon", float(diversity.shannon(q)), errors, lambda _: entropy, EVENNESS),
+        _with_errors("simpson", float(diversity.simpson(q)), errors, lambda _: evenness, EVENNESS),
         Indicator("hill_0", float(diversity.hill(q, 0))),
-        *(
-            _with_errors(
-                f"hill_{order}",
-                float(diversity.hill(q, order)),
-                errors,
-                partial(diversity.hill, order=order),
-                EVENNESS,
-            )
-            for order in (1, 2)
+        # Hill numbers of the draws follow from the indices of the same draws
+        _with_errors("hill_1", float(diversity.hill(q, 1)), errors, lambda _: np.exp(entropy), EVENNESS),
+        _with_errors(
+            "hill_2", float(diversity.hill(q, 2)), errors, lambda _: 1.0 / (1.0 - evenness), EVENNESS
         ),
         _mean_over_cells("cell_shannon", shannon, hectares),
         _mean_over_cells("cell_simpson", simpson, hectares),

@@ -9,7 +9,7 @@ measures how often such intervals hold what was recorded on blocks that no part 
 
 from sdm_core.intervals.cells import cell_half_widths, richness_of_a_cell
 from sdm_core.intervals.coverage import COVERED_TEXTS, coverage_on_blocks
-from sdm_core.intervals.draws import LEVEL, RegionDraws, draw_region, interval_of
+from sdm_core.intervals.draws import LEVEL, RegionDraws, draw_region, interval_of, number_interval
 from sdm_core.intervals.fitting import fit_error_model
 from sdm_core.intervals.latent import ErrorModel
 
@@ -23,5 +23,6 @@ __all__ = [
     "draw_region",
     "fit_error_model",
     "interval_of",
+    "number_interval",
     "richness_of_a_cell",
 ]

@@ -11,7 +11,7 @@ species, part of it common to all, then moves all its cells at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,6 +41,8 @@ _FACTORS = np.linspace(-4.0, 4.0, 65)
 _N_CORRELATIONS = 32
 #: Cells handled at once.
 _CHUNK = 1024
+#: Cells and species handled at once where their numbers are to stay in the processor's own memory.
+_FEW, _SPECIES_AT_ONCE = 32, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +74,23 @@ class RegionDraws:
 
         codes: (n_species,) of each species' best cell. members: boolean (n_species,), by default all.
         """
+        return number_interval(self.presences(codes), members)
+
+    def presences(self, codes: ArrayLike) -> NDArray[np.bool_]:
+        """Which species are present in each draw (n_draws, n_species), by the code of their best cell."""
         best = np.asarray(codes, dtype=np.int64)
-        held = np.flatnonzero(best if members is None else best * np.asarray(members))
-        deviates = DEVIATE_OF_CODE[best[held]]
-        alone = _normals(_SEED + 1, len(self.factors), len(best))[:, held]
+        alone = _normals(_SEED + 1, len(self.factors), len(best))
         # √c·g + √(1 − c)·e < Φ⁻¹(p), solved for e
-        limits = (deviates - np.sqrt(self.common) * self.factors[:, None]) / np.sqrt(1.0 - self.common)
-        return interval_of(np.count_nonzero(alone < limits.astype(np.float32), axis=1), whole=True)
+        shared = np.sqrt(self.common) * self.factors[:, None]
+        limits = (DEVIATE_OF_CODE[best] - shared) / np.sqrt(1.0 - self.common)
+        limits[:, best == 0] = -np.inf
+        return alone < limits.astype(np.float32)
+
+
+def number_interval(presences: NDArray[np.bool_], members: ArrayLike | None = None) -> tuple[float, float]:
+    """Interval of the number of species (of members, boolean) present in draws (n_draws, n_species)."""
+    chosen = presences if members is None else presences[:, np.flatnonzero(members)]
+    return interval_of(np.count_nonzero(chosen, axis=1), whole=True)
 
 
 @lru_cache(maxsize=8)
@@ -141,8 +153,9 @@ def draw_region(
     factors = ndtri((np.random.default_rng(_SEED).permutation(n_draws) + 0.5) / n_draws)
     part = np.divide(shared, correlation, out=np.zeros_like(correlation), where=correlation > 0)
     part = np.minimum(part, 1.0)
-    moved: Floats = np.sqrt(1.0 - part) * _normals(_SEED, n_draws, len(correlation)).astype(np.float64)
-    moved += np.sqrt(part) * factors[:, None]
+    # single precision is far finer than what 512 draws tell
+    moved = np.sqrt(1.0 - part).astype(np.float32) * _normals(_SEED, n_draws, len(correlation))
+    moved += np.sqrt(part).astype(np.float32) * factors.astype(np.float32)[:, None]
     edge = float(ndtri((1.0 + LEVEL) / 2.0))
     ends = _interpolated(curves, np.array([[-edge], [edge]]) * np.ones(len(correlation)))
     return RegionDraws(_interpolated(curves, moved), ends[0], ends[1], correlation, common, factors)
@@ -152,55 +165,68 @@ def _region_correlations(
     codes: NDArray[np.uint8], weights: Floats, points: Floats, model: ErrorModel
 ) -> tuple[Floats, float, float]:
     """ρ of each species over the cells as one; of different species without, and with, single lists."""
-    n_species = codes.shape[1]
+    n_species, n_levels = codes.shape[1], len(model.scales_deg)
     numbers = [squares_of(points, side) for side in model.scales_deg]
-    sums = np.zeros((int(numbers[0].max()) + 1, n_species))
+    # squares are nested: in this order the cells of every square of every side stand together
+    order = np.lexsort(numbers)
+    total = np.zeros(n_species)
+    of_species, of_all = np.zeros((n_levels, n_species)), np.zeros(n_levels)  # Σ over squares of V²
     single = 0.0  # Σ over cells of the squared total of all species
-    for start in range(0, len(codes), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        moved = DENSITY_OF_CODE[codes[rows]] * weights[rows, None]
-        single += float((moved.sum(axis=1) ** 2).sum())
-        sums += _grouping(numbers[0][rows], len(sums)) @ moved
-    total = sums.sum(axis=0)
+    for start, stop in _whole_squares(numbers[-1][order]):
+        cells = order[start:stop]
+        moved, w = DENSITY_OF_CODE.take(codes[cells]), weights[cells]
+        single += float(((moved.sum(axis=1) * w) ** 2).sum())
+        sums, place = moved, np.arange(len(cells))
+        for level, number in enumerate(numbers):
+            square = np.cumsum(np.diff(number[cells], prepend=number[cells[0]]) != 0)
+            first = np.flatnonzero(np.diff(square[place], prepend=-1))
+            sums = _grouping(square[place], w if level == 0 else np.ones(len(place))) @ sums
+            place = place[first]
+            of_species[level] += np.einsum("bs,bs->s", sums, sums)
+            of_all[level] += float((sums.sum(axis=1) ** 2).sum())
+        total += sums.sum(axis=0)
     everything = float(total.sum())
-    correlation, shared = np.zeros(n_species), 0.0
-    same = np.append(model.same_species, 0.0)
-    other = np.append(model.other_species, 0.0)
     if everything <= 0:
-        return correlation, 0.0, 0.0
-    for level, number in enumerate(numbers):
-        if level:
-            # squares are nested, so that each smaller one lies in one larger one
-            parent = np.zeros(len(sums), dtype=np.int64)
-            parent[numbers[level - 1]] = number
-            sums = _grouping(parent, int(number.max()) + 1) @ sums
-        share = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
-        correlation += (same[level] - same[level + 1]) * (share**2).sum(axis=0)
-        shared += (other[level] - other[level + 1]) * float(((sums.sum(axis=1) / everything) ** 2).sum())
+        return np.zeros(n_species), 0.0, 0.0
+    same, other = np.append(model.same_species, 0.0), np.append(model.other_species, 0.0)
+    share = np.divide(of_species, total**2, out=np.zeros_like(of_species), where=total > 0)
+    correlation = (same[:-1] - same[1:]) @ share
+    shared = float((other[:-1] - other[1:]) @ of_all) / everything**2
     common = shared + (model.other_species_here - other[0]) * single / everything**2
     return correlation, shared, common
 
 
-def _grouping(number: NDArray[np.int64], n_groups: int) -> sparse.csr_matrix:
-    """(n_groups, n) with a 1 where an entry belongs to a group."""
+def _whole_squares(number: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Start and stop of runs of `_FEW` cells or more that part no square; equal numbers stand together."""
+    ends = np.append(np.flatnonzero(np.diff(number)) + 1, len(number))
+    start = 0
+    for end in ends.tolist():
+        if end - start >= _FEW or end == len(number):
+            yield start, end
+            start = end
+
+
+def _grouping(number: NDArray[np.int64], weights: Floats) -> sparse.csr_matrix:
+    """(n_groups, n) with the weight of an entry where it belongs to a group."""
     return sparse.csr_matrix(
-        (np.ones(len(number)), (number, np.arange(len(number)))), shape=(n_groups, len(number))
+        (weights, (number, np.arange(len(number)))), shape=(int(number[-1]) + 1, len(number))
     )
 
 
 def _areas_by_factor(codes: NDArray[np.uint8], weights: Floats, correlation: Floats) -> Floats:
     """Σ weight · P(present | g) (n_species, n_factors) for every value of the factor."""
     n_species = codes.shape[1]
-    held = np.zeros(n_species * 256)
-    offset = np.arange(n_species, dtype=np.int64) * 256
-    for start in range(0, len(codes), _CHUNK):
-        part = codes[start : start + _CHUNK]
-        held += np.bincount(
-            (offset + part).ravel(),
-            weights=np.repeat(weights[start : start + _CHUNK], n_species),
-            minlength=len(held),
-        )
-    held = held.reshape(n_species, 256)
+    held = np.zeros((n_species, 256))
+    for first in range(0, n_species, _SPECIES_AT_ONCE):
+        part = held[first : first + _SPECIES_AT_ONCE]
+        place = np.arange(len(part), dtype=np.int64) * 256
+        for start in range(0, len(codes), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            part += np.bincount(
+                (codes[rows, first : first + _SPECIES_AT_ONCE] + place).ravel(),
+                weights=np.repeat(weights[rows], len(part)),
+                minlength=part.size,
+            ).reshape(part.shape)
     step = max(float(correlation.max()), 1e-9) / _N_CORRELATIONS
     rounded = np.rint(correlation / step).astype(np.int64)
     curves = np.empty((n_species, len(_FACTORS)))
@@ -216,13 +242,19 @@ def _normal_weights() -> Floats:
     return np.diff(ndtr(edges))
 
 
-def _interpolated(curves: Floats, factors: Floats) -> Floats:
+def _interpolated(curves: Floats, factors: NDArray[np.floating]) -> Floats:
     """Areas (n, n_species) at factors (n, n_species)."""
-    position = (np.clip(factors, _FACTORS[0], _FACTORS[-1]) - _FACTORS[0]) / (_FACTORS[1] - _FACTORS[0])
+    position = np.clip(factors, _FACTORS[0], _FACTORS[-1])
+    position -= _FACTORS[0]
+    position /= _FACTORS[1] - _FACTORS[0]
     left = np.minimum(position.astype(np.int32), len(_FACTORS) - 2)
     position -= left  # now the share of the way to the next value
     left += np.arange(len(curves), dtype=np.int32) * np.int32(len(_FACTORS))
     flat = curves.ravel()
-    areas = flat.take(left)
+    areas: Floats = flat.take(left)
     left += 1
-    return areas + position * (flat.take(left) - areas)
+    further = flat.take(left)
+    further -= areas
+    further *= position
+    areas += further
+    return areas
