@@ -319,7 +319,8 @@ def scale_bar(bounds: Bounds, ink: palette.Inks) -> list[pdk.Layer]:
     west, south, east, north = bounds
     latitude = south + 0.005 * (north - south)
     km_per_degree = _KM_PER_DEGREE * math.cos(math.radians(latitude))
-    target = (east - west) * km_per_degree / 5
+    # the longer side counts: a tall region fills the height of the map, and its width would give a stub
+    target = max((east - west) * km_per_degree, (north - south) * _KM_PER_DEGREE) / 5
     power = 10.0 ** math.floor(math.log10(max(target, 0.1)))
     length = next((step * power for step in (5, 2, 1) if step * power <= target), power)
     left = west + 0.02 * (east - west)

@@ -34,6 +34,10 @@ REGION: dict[str, str] = {
     "change_area": "Change area",
     "keep_area": "Back to {name}",
     "reading": "Reading the cells of {name} …",
+    "nothing_by_rule": (
+        "By the rule ({rule}) no species is in the list of any cell, so γ is 0 and β is not defined. Choose "
+        "another rule or a lower threshold; the expected numbers need no rule."
+    ),
     "rule": "From probabilities to a species list",
     "rule_help": (
         "How the list of expected species of a cell is drawn from its probabilities; α and γ follow from it."

@@ -128,8 +128,11 @@ def read(atlas: Atlas, region: Region, rule: str, options: dict[str, Any]) -> Re
             summary,
         )
     summary = region_statuses.with_lists(atlas, region, summary)
-    if summary.notes:
-        notes = " ".join(html.escape(note) for note in summary.notes)
+    said = list(summary.notes)
+    if not summary["gamma"].value:
+        said.append(say("nothing_by_rule", rule=summary.rule_text))
+    if said:
+        notes = " ".join(html.escape(note) for note in said)
         st.html(f'<p class="fs-notes" data-testid="region-notes">{notes}</p>')
     return Reading(summary, trust, f"region:{region.geometry_hash}:{containment}")
 

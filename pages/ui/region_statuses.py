@@ -244,6 +244,8 @@ def _bar_label(name: str, share: float) -> str:
 def _species(summary: RegionSummary) -> None:
     """Table of the region's species with a status, worst first, every status with list, source and date."""
     table = status_rows(summary)
+    if table.empty:
+        return
     st.caption(say("status_species"))
     st.dataframe(
         table,

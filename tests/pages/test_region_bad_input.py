@@ -75,6 +75,7 @@ def test_an_area_where_no_species_reaches_the_threshold_has_defined_numbers_and_
     app.slider(key="threshold_picker").set_value(0.99).run()
     assert not app.exception and not app.error
     assert number(app, "gamma") == "0" and number(app, "beta_whittaker") == "–"
+    assert "no species is in the list of any cell" in shown_html(app)
     app.button_group(key="report_formats").set_value(["csv", "json", "html"])
     app.button(key="prepare_report").click().run()
     assert not app.exception and not app.error

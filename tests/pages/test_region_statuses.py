@@ -75,10 +75,18 @@ def test_the_page_prints_the_numbers_of_the_engine_for_each_list(with_list, simu
 
 
 def test_the_table_of_statuses_is_worst_first_with_list_source_and_date(with_list):
-    table = table_with(with_list(("mine.csv", LIST.encode())), "category")
+    table = table_with(with_list(("mine.csv", LIST.encode())), "date")
     assert table["category"].tolist() == ["CR", "NE, EN predicted", "VU", "protected", "alien", "RE"]
     assert table["species"].tolist()[:3] == ["Taxus baccata", "Pinus nigra", "Fagus sylvatica"]
     assert (table[["list", "source", "date"]] != "").all().all()
+
+
+def test_a_list_without_a_match_shows_no_empty_table(with_list):
+    header = LIST.splitlines()[0]
+    row = "Planta ficta" + LIST.splitlines()[1][LIST.splitlines()[1].index(",") :]
+    app = with_list(("none.csv", f"{header}\n{row}\n".encode()))
+    assert "0 of 1 entries are species of this atlas" in text_of(app)
+    assert table_with(app, "date") is None
 
 
 def test_the_species_table_shows_and_filters_statuses(with_list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import subprocess
 import sys
 
@@ -137,3 +138,12 @@ def test_opening_the_pages_does_not_import_torch(simulated_atlas_folder, tmp_pat
         check=False,
     )
     assert done.stdout.strip().splitlines()[-1:] == ["False"], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(("bounds", "length"), [((8.5, 41.3, 9.6, 43.0), 20), ((-1.8, 42.1, 3.2, 43.3), 50)])
+def test_the_scale_bar_of_a_tall_region_is_no_stub(bounds, length):
+    bar, label = maps.scale_bar(bounds, palette.LIGHT)
+    assert label.data[0]["text"] == f"{length} km"
+    (left, south), (right, _) = bar.data["geometry"]["coordinates"][1:3]
+    on_ground = (right - left) * 111.195 * math.cos(math.radians(south))
+    assert on_ground == pytest.approx(length, rel=0.01)
