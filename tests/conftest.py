@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sdm_core import config
 from sdm_core.prediction import opening
@@ -17,6 +18,9 @@ from tests.make_store import NAME, add_held_out_surveys, write_simulated_atlas
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several workers share the cores; more threads each would only take turns.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A busy machine is no fault of the code.
+settings.register_profile("florascope")
+settings.load_profile("florascope")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -275,7 +275,7 @@ def test_places_outside_the_grid_and_without_coordinates_are_nan(method):
     assert np.isfinite(stack.sample([0.01, 7.49], [45.0, 45.0], method)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 11), st.integers(0, 14), st.integers(0, 1000))
 def test_bilinear_at_cell_centres_equals_cell_values(row, column, seed):
     stack = simulated(seed=seed)
@@ -284,7 +284,7 @@ def test_bilinear_at_cell_centres_equals_cell_values(row, column, seed):
     np.testing.assert_allclose(value, stack.values[:, row, column], rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(-1, 9), st.floats(43, 51)), min_size=1, max_size=20))
 def test_sampling_leaves_its_inputs_unchanged_and_does_not_depend_on_company(places):
     stack = simulated()
@@ -346,7 +346,7 @@ def test_sampling_refuses_unknown_methods_and_unequal_lengths():
 # -- neighbourhoods ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(-1e4, 1e4, width=32), st.integers(1, 6))
 def test_neighbourhood_of_a_constant_has_that_mean_and_no_deviation(constant, radius):
     values = np.full((1, 12, 15), constant)

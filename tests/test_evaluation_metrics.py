@@ -382,7 +382,7 @@ def test_extreme_scores_are_ranked_like_any_other() -> None:
     assert precision_recall_gain(scores, presence)[0] == pytest.approx(1.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=40))
 def test_ranking_scores_do_not_see_the_scale_of_scores(rows: list[tuple[bool, int]]) -> None:
     presence = np.array([[row[0]] for row in rows])

@@ -251,7 +251,7 @@ def test_a_year_with_nothing_before_or_after_it_is_refused() -> None:
         temporal_split(np.array([np.nan]), 1990, unknown="train")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.05, 0.6), st.integers(0, 20))
 def test_validation_rows_are_whole_blocks_of_about_the_share_wanted(share: float, seed: int) -> None:
     rng = np.random.default_rng(1)

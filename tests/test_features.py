@@ -164,7 +164,7 @@ def test_more_columns_can_be_added():
         table.with_columns([[7.0, 8.0]], ["neighbours"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-90, 90), st.floats(-180, 180))
 def test_sinr_encoding_agrees_at_the_date_line_and_lies_on_circles(latitude, longitude):
     spec = FeatureSpec(covariates=(), coordinates="sinr")
@@ -201,7 +201,7 @@ def test_scaler_knows_only_the_sites_it_was_fitted_on():
     np.testing.assert_allclose(scaler.mean, [1, 5])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(arrays(np.float64, (7, 3), elements=st.floats(-1e3, 1e3, allow_nan=False, width=32)))
 def test_scaler_survives_json_and_can_be_undone(values):
     scaler = Scaler.fit(values, ["a", "b", "c"])
@@ -290,7 +290,7 @@ def test_records_off_the_covariates_are_refused():
         site_table(seen(("A b", 1.0, 41.0)), simulated_stack(), by="hexagon")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(6)))
 def test_order_of_records_does_not_matter(order):
     rows = [("A b", 2.1, 45.1), ("C d", 2.9, 45.9), ("A b", 0.5, 49.5)]

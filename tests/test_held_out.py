@@ -210,7 +210,7 @@ MET = {
 
 @given(st.lists(st.lists(st.integers(0, 255) | st.just(255), min_size=3, max_size=3), min_size=1, max_size=6))
 @example([[255, 255, 255], [254, 254, 254], [0, 0, 0]])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_sets_of_stored_codes_are_the_rules_applied_to_decoded_probabilities(rows):
     codes = np.array(rows, dtype=np.uint8)
     held_out = surveys(**MET)

@@ -70,7 +70,7 @@ def test_names_are_brought_to_species_level(text, species, rank):
     assert (parsed.species, parsed.rank) == (species, rank)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=40))
 def test_any_text_is_parsed_and_a_species_parses_to_itself(text):
     species = parse_name(text).species
@@ -453,7 +453,7 @@ def test_thinning_keeps_one_record_per_species_and_cell():
     assert by_cell.table["longitude"].tolist() == [0.1, 1.1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.floats(-180, 180), st.floats(-90, 90)), min_size=1, max_size=40

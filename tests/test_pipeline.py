@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,10 @@ licence = "CC0"
 """
 
 
+#: Atlas built from each study.
+_BUILT: dict[Path, Path] = {}
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with records of three species that follow a temperature gradient, two layers, a config."""
@@ -127,8 +132,16 @@ def config(study: Path, monkeypatch: pytest.MonkeyPatch) -> AtlasConfig:
     return load_config(study / "simulated.toml")
 
 
-def test_an_atlas_is_built_from_its_configuration_alone(config: AtlasConfig, tmp_path: Path) -> None:
-    folder = pipeline.build_atlas(config, out=tmp_path / "simulated", device="cpu")
+@pytest.fixture
+def built(config: AtlasConfig, study: Path) -> Path:
+    """Folder of the atlas, built once for the tests of this file, which only read it."""
+    if study not in _BUILT:
+        _BUILT[study] = pipeline.build_atlas(config, out=study / "built" / "simulated", device="cpu")
+    return _BUILT[study]
+
+
+def test_an_atlas_is_built_from_its_configuration_alone(built: Path) -> None:
+    folder = built
     verify_manifest(folder)
     names = {path.name for path in folder.iterdir()}
     assert {
@@ -158,10 +171,8 @@ def test_an_atlas_is_built_from_its_configuration_alone(config: AtlasConfig, tmp
         assert wanted in page
 
 
-def test_stored_probabilities_are_those_of_the_shipped_checkpoint(
-    config: AtlasConfig, tmp_path: Path
-) -> None:
-    folder = pipeline.build_atlas(config, out=tmp_path / "simulated", device="cpu")
+def test_stored_probabilities_are_those_of_the_shipped_checkpoint(config: AtlasConfig, built: Path) -> None:
+    folder = built
     store = open_atlas(folder).store
     data = pipeline.prepare(config)
     checkpoint = load_model(folder, data.species, data.features.names)
@@ -173,9 +184,9 @@ def test_stored_probabilities_are_those_of_the_shipped_checkpoint(
 
 
 def test_the_coverage_command_makes_the_file_again_and_changes_nothing_else(
-    config: AtlasConfig, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: AtlasConfig, built: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = pipeline.build_atlas(config, out=tmp_path / "simulated", device="cpu")
+    folder = Path(shutil.copytree(built, tmp_path / "simulated"))
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     (folder / "held_out.parquet").unlink()
     add_coverage(folder, None)

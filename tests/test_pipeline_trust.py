@@ -19,9 +19,12 @@ from sdm_core.pipeline.trust import training_reference
 from sdm_core.prediction import PredictionStore, verify_manifest
 from tests.test_pipeline import CONFIG, study  # noqa: F401  study is a fixture
 
-#: Without baselines, on one split.
-LEAN = re.sub(r"\[\[baselines\]\].*(?=\[evaluation\])", "", CONFIG, flags=re.DOTALL).replace(
-    "[1.0, 2.0]", "[2.0]"
+#: Without baselines, one network that does not see where a place lies, on one split.
+LEAN = (
+    re.sub(r"\[\[baselines\]\].*(?=\[evaluation\])", "", CONFIG, flags=re.DOTALL)
+    .replace("[1.0, 2.0]", "[2.0]")
+    .replace("n_seeds = 2", "n_seeds = 1")
+    .replace("width = 16", 'inputs = "env"\nwidth = 16')
 )
 _BUILT: dict[Path, Path] = {}
 

@@ -104,7 +104,7 @@ def test_rows_under_a_parent_are_its_children(simulated_atlas: Atlas):
     assert len(store.rows_under(h3.str_to_int(finer))) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_region_sums_are_identical_with_and_without_the_pyramid(simulated_atlas: Atlas, data):
     store = simulated_atlas.store

@@ -67,7 +67,7 @@ def rows_and_shares(draw: st.DrawFn, n_cells: int) -> tuple[np.ndarray, np.ndarr
     return rows, shares
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_totals_are_exact_for_any_rows_and_any_part_of_their_area(
     store: PredictionStore, data: st.DataObject
@@ -88,7 +88,7 @@ def test_totals_are_exact_for_any_rows_and_any_part_of_their_area(
     assert (fast.n_cells, fast.hectares) == (plain.n_cells, plain.hectares)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_whole_areas_given_or_left_out_are_the_same_in_any_order(store: PredictionStore, data: st.DataObject):
     rows, _ = data.draw(rows_and_shares(store.n_cells))

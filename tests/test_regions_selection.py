@@ -89,7 +89,7 @@ def test_cells_in_a_polygon_are_those_of_all_cells_of_the_earth_whose_centre_lie
     np.testing.assert_array_equal(found, brute_force(SHAPES[name], resolution))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(geometry=polygons(), resolution=st.integers(0, 3))
 def test_cells_in_any_polygon_are_those_whose_centre_lies_inside(geometry, resolution):
     np.testing.assert_array_equal(cells_in_polygon(geometry, resolution), brute_force(geometry, resolution))
@@ -120,7 +120,7 @@ def test_shares_add_up_to_the_geodesic_area(name, resolution):
     assert cell_area_km2(cells) @ shares == pytest.approx(geodesic_area_km2(geometry), rel=3e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(geometry=polygons(), resolution=st.integers(2, 5))
 def test_shares_of_any_polygon_add_up_to_its_geodesic_area(geometry, resolution):
     if geodesic_area_km2(geometry) > 5e6:

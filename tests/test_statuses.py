@@ -370,7 +370,6 @@ def test_completed_categories_fill_gaps_and_never_replace_an_official_one():
     assert matched.categories("Red List", "Spain", completed=True).tolist() == ["EN", "LC", "DD", "", ""]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(st.sampled_from([*ATLAS["species"], "Abies", "Taxus sp."]), st.text("abcdef ", min_size=1)),

@@ -89,7 +89,6 @@ def test_many_cells_at_once_are_each_cell_alone():
     assert worst.tolist() == [indicators.most_threatened(cell > 0.5, CATEGORIES) for cell in p]
 
 
-@settings(deadline=None)
 @given(probabilities, some_categories)
 def test_shares_stay_within_bounds_and_add_up(p, names):
     shares = np.array(list(indicators.status_shares(p, names).values()))
@@ -106,7 +105,6 @@ def test_shares_stay_within_bounds_and_add_up(p, names):
     assert share <= high + 1e-12 <= 1 + 2e-12
 
 
-@settings(deadline=None)
 @given(probabilities, some_categories, st.permutations(range(8)))
 def test_order_of_species_does_not_matter(p, names, order):
     names = np.array(names, dtype=object)
@@ -358,7 +356,6 @@ def test_area_of_occupancy_takes_the_position_of_the_grid_with_fewest_squares():
     assert indicators.occupied_squares(np.column_stack([np.arange(5) * 10 / degree_km, np.zeros(5)])) == 5
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(-5, 5), st.floats(40, 45)).map(
