@@ -334,7 +334,7 @@ def test_countries_of_a_border_region_share_its_area():
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(st.tuples(st.integers(-400, 400), st.integers(-90, 90)), min_size=3, max_size=9))
 def test_any_ring_gives_a_valid_region_on_the_map_or_a_sentence(points):
     try:

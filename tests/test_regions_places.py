@@ -232,7 +232,7 @@ def test_a_tampered_link_gives_a_valid_region_or_a_sentence():
             assert "\n" not in str(error)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     st.floats(-179, 170), st.floats(-85, 80), st.floats(0.001, 9), st.floats(0.001, 5), st.text(max_size=30)
 )  # fmt: skip
