@@ -19,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Several workers share the cores; more threads each would only take turns.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no fault of the code.
-settings.register_profile("florascope")
+settings.register_profile("florascope", deadline=None)
 settings.load_profile("florascope")
 
 
