@@ -142,6 +142,7 @@ NOT_A_FILE = "is no file, expected an object with name and text, or name and bas
         ({"red_list": [file(LIST)]}, 422, "The body has the part 'red_list', expected some of region,"),
         ({"region": None, "status_lists": [file(LIST)]}, 400, "The body has no region; send one as GeoJSON"),
         ({"region": {"status": 1}}, 422, "GeoJSON"),
+        ({"region": "place:Pyrenees"}, 422, "a place is named in the address"),
     ],
 )
 def test_a_body_that_is_not_as_it_should_be_is_refused_in_one_sentence(client, parts, status, words):

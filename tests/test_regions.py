@@ -198,7 +198,7 @@ def test_an_unknown_crs_is_refused():
     [
         ("{", "is not GeoJSON with a polygon"),
         ("[]", "A list is not GeoJSON with a polygon"),
-        ("{}", "object of type 'None' is not GeoJSON"),
+        ("{}", "object without a type is not GeoJSON"),
         ('{"type": "FeatureCollection", "features": []}', "has no features; draw or export"),
         ('{"type": "FeatureCollection"}', "has no list of features"),
         ('{"type": "Topology", "objects": {}}', "is TopoJSON, which is not read here; export it as GeoJSON"),

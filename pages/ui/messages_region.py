@@ -162,6 +162,7 @@ REGION: dict[str, str] = {
     "several_add_file": "Add these {n} areas",
     "several_known": "{n} of the areas were in the comparison already.",
     "several_over": "{n} areas were not added: a comparison takes up to {most}.",
+    "several_list_one": "1 area; add at least one more to compare it with.",
     "several_list": "{n} areas to compare; select rows to remove them.",
     "several_area": "Area",
     "several_size": "Size",

@@ -242,7 +242,7 @@ def listing(atlas: Atlas) -> None:
     if not places:
         _empty(atlas)
         return
-    st.caption(say("several_list", n=len(places)))
+    st.caption(say("several_list", n=len(places)) if len(places) > 1 else say("several_list_one"))
     table = pd.DataFrame(
         {
             "name": [region.name for region in places],

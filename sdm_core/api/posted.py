@@ -82,7 +82,14 @@ def read_posted(body: bytes, settings: ApiSettings) -> Posted:
     ):
         if not there:
             raise ApiError(422, f"{option} goes with {part}, which the body does not have.")
-    return Posted(content.get("region"), own)
+    region = content.get("region")
+    if isinstance(region, str) and not region.lstrip().startswith(("{", "[")):
+        raise ApiError(
+            422,
+            f"region is the text {region[:40]!r}, expected GeoJSON; a place is named in the address, as in "
+            "…/regions?place=Pyrenees.",
+        )
+    return Posted(region, own)
 
 
 def _files(content: Mapping[str, Any], part: str, most: int) -> tuple[OwnFile, ...]:

@@ -221,10 +221,8 @@ def geometries_of(obj: Any) -> tuple[list[shapely.Geometry], Mapping[str, Any]]:
     if kind == "Topology":
         raise RegionError("The file is TopoJSON, which is not read here; export it as GeoJSON.")
     if not isinstance(kind, str) or ("coordinates" not in obj and "geometries" not in obj):
-        raise RegionError(
-            f"The object of type {str(kind)[:40]!r} {_NO_GEOJSON}; a Feature, FeatureCollection or Polygon "
-            "is expected."
-        )
+        named = "An object without a type" if kind is None else f"The object of type {str(kind)[:40]!r}"
+        raise RegionError(f"{named} {_NO_GEOJSON}; a Feature, FeatureCollection or Polygon is expected.")
     try:
         with np.errstate(invalid="ignore"):  # NaN is looked for, and told, later
             return [shape(dict(obj))], {}

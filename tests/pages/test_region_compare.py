@@ -106,6 +106,7 @@ def test_an_area_read_on_the_page_is_added_once(open_page):
     assert app.button(key="compare_add").disabled
     app.button(key="compare_go").click().run()
     assert app.button(key="several_compare").disabled, "one area is no comparison"
+    assert any("1 area; add at least one more" in caption.value for caption in app.caption)
     gather(app, TWO_PARKS)
     app.button(key="several_add_file_0").click().run()
     app.button(key="several_compare").click().run()
