@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -52,28 +53,9 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
     with st.container(key="take_row"):
         choice, action, share = st.columns([3.2, 1.2, 0.9], vertical_alignment="bottom")
     with choice:
-        formats = st.pills(
-            say("formats"),
-            list(FORMATS),
-            selection_mode="multi",
-            default=[name for name in FORMATS if name != "figures"],
-            format_func=lambda name: FORMATS[name].split(",")[0],
-            key="report_formats",
-            help="  \n".join(FORMATS.values()),
-        )
-    summary, records, outlines = reading.summary, region_records.kept(), region_outlines.kept()
-    key = (
-        region.geometry_hash,
-        region.name,
-        atlas.key,
-        summary.rule,
-        str(summary.rule_options),
-        summary.containment,
-        tuple(file.digest for file in region_statuses.files()),
-        records.fingerprint if records is not None else "",
-        outlines.digest if outlines is not None else "",
-        tuple(formats),
-    )
+        formats = choose_formats("report_formats")
+    summary = reading.summary
+    key = what_decides(atlas, [region], summary.rule, summary.rule_options, summary.containment, formats)
     with action:
         asked = st.button(
             say("prepare"),
@@ -94,6 +76,42 @@ def take_away(atlas: Atlas, region: Region, reading: Reading, page_fields: tuple
     kept = st.session_state.get("report")
     if kept and kept[0] == key:
         _downloads(atlas, region, kept[1], kept[2])
+
+
+def choose_formats(key: str) -> list[str]:
+    """Formats of a report, all but those that take long by default."""
+    return st.pills(
+        say("formats"),
+        list(FORMATS),
+        selection_mode="multi",
+        default=[name for name in FORMATS if name != "figures"],
+        format_func=lambda name: FORMATS[name].split(",")[0],
+        key=key,
+        help="  \n".join(FORMATS.values()),
+    )
+
+
+def what_decides(
+    atlas: Atlas,
+    places: Sequence[Region],
+    rule: str,
+    options: Mapping[str, Any],
+    containment: str,
+    formats: Sequence[str],
+) -> tuple[Any, ...]:
+    """All that decides what a report holds: another value of it, and a report made before is out of date."""
+    records, outlines = region_records.kept(), region_outlines.kept()
+    return (
+        tuple((region.geometry_hash, region.name) for region in places),
+        atlas.key,
+        rule,
+        repr(options),
+        containment,
+        tuple(file.digest for file in region_statuses.files()),
+        records.fingerprint if records is not None else "",
+        outlines.digest if outlines is not None else "",
+        tuple(formats),
+    )
 
 
 def build(atlas: Atlas, region: Region, reading: Reading, formats: list[str]) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from pages.ui import frame, numbers, region_outlines, region_records, region_statuses, state
 from pages.ui.messages import say
-from pages.ui.region_take import FORMATS
+from pages.ui.region_take import choose_formats, what_decides
 
 if TYPE_CHECKING:
     from sdm_core.regions import Region
@@ -49,27 +49,8 @@ def section(atlas: Atlas, places: list[Region], rule: str, options: dict[str, An
     with st.container(key="take_all_row"):
         choice, action = st.columns([3.2, 1.3], vertical_alignment="bottom")
     with choice:
-        formats = st.pills(
-            say("formats"),
-            list(FORMATS),
-            selection_mode="multi",
-            default=[name for name in FORMATS if name != "figures"],
-            format_func=lambda name: FORMATS[name].split(",")[0],
-            key="compare_formats",
-            help="  \n".join(FORMATS.values()),
-        )
-    records, outlines = region_records.kept(), region_outlines.kept()
-    key = (
-        tuple((region.geometry_hash, region.name) for region in places),
-        atlas.key,
-        rule,
-        repr(options),
-        containment,
-        tuple(file.digest for file in region_statuses.files()),
-        records.fingerprint if records is not None else "",
-        outlines.digest if outlines is not None else "",
-        tuple(formats),
-    )
+        formats = choose_formats("compare_formats")
+    key = what_decides(atlas, places, rule, options, containment, formats)
     with action:
         asked = st.button(
             say("compare_prepare", n=len(places)),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from sdm_core.commands.atlas_data import add_atlas_and_configuration, atlas_and_data
 
 
 def add_arguments(subparsers: Any) -> None:
@@ -17,29 +18,18 @@ def add_arguments(subparsers: Any) -> None:
         "intervals and conformal sets keep of their promise. Reads the occurrences and covariates its model "
         "was trained on, and cross-validates it where the held-out predictions are not in the cache.",
     )
-    parser.add_argument("--model", required=True, metavar="NAME", help="name or folder of an atlas")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=None,
-        metavar="CONFIG.toml",
-        help="configuration of its model (default: the shipped one of its name, or the notes of the model)",
-    )
+    add_atlas_and_configuration(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the file and the section of the card, and print the coverage."""
-    from sdm_core.pipeline import load_config, prepare
     from sdm_core.pipeline.held_out import write_held_out
-    from sdm_core.pipeline.trust import noted_configuration
     from sdm_core.prediction.files import HELD_OUT_FILE
-    from sdm_core.registry import atlas_folder
 
-    folder = atlas_folder(args.model)
-    config = noted_configuration(folder) if args.config is None else load_config(args.config)
-    found = write_held_out(folder, prepare(config), args.device)
+    folder, prepared = atlas_and_data(args)
+    found = write_held_out(folder, prepared, args.device)
     notes = found.notes
     print(
         f"{folder / HELD_OUT_FILE}: {len(found.species)} species, {notes['n_sites']} held-out sites "

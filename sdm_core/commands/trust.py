@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-_WEIGHTS = {"equal": "equal weights", "importance": "weights by importance"}
+from sdm_core.commands.atlas_data import add_atlas_and_configuration, atlas_and_data
 
 if TYPE_CHECKING:
     from sdm_core.prediction import PredictionStore
     from sdm_core.prediction.cell_layers import CellLayers
+
+_WEIGHTS = {"equal": "equal weights", "importance": "weights by importance"}
 
 
 def add_arguments(subparsers: Any) -> None:
@@ -23,14 +25,7 @@ def add_arguments(subparsers: Any) -> None:
         "of an atlas. Reads the occurrences and covariates its model was trained on, measures how much the "
         "model relies on each predictor, and how errors on held-out blocks differ inside and outside.",
     )
-    parser.add_argument("--model", required=True, metavar="NAME", help="name or folder of an atlas")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=None,
-        metavar="CONFIG.toml",
-        help="configuration of its model (default: the shipped one of its name, or the notes of the model)",
-    )
+    add_atlas_and_configuration(parser)
     parser.add_argument(
         "--weights",
         choices=("equal", "importance"),
@@ -55,15 +50,13 @@ def add_arguments(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files; say what the model relies on, what lies inside, and how errors differ outside."""
-    from sdm_core.pipeline import load_config, prepare
     from sdm_core.pipeline.configuration import SplitConfig
     from sdm_core.pipeline.fitting import held_out_logits, kept_logits
-    from sdm_core.pipeline.trust import noted_configuration, write_trust
+    from sdm_core.pipeline.trust import write_trust
     from sdm_core.prediction.cell_layers import read_cell_layers
-    from sdm_core.registry import atlas_folder, open_atlas
+    from sdm_core.registry import open_atlas
 
-    folder = atlas_folder(args.model)
-    prepared = prepare(noted_configuration(folder) if args.config is None else load_config(args.config))
+    folder, prepared = atlas_and_data(args)
     first, *further = prepared.config.evaluation.all_splits
     found = [held_out_logits(prepared, first) if args.fit_held_out else kept_logits(prepared, first)]
     found += [kept_logits(prepared, split) for split in further]

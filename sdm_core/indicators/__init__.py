@@ -36,7 +36,13 @@ from sdm_core.indicators.observed_range import (
     occupied_squares,
 )
 from sdm_core.indicators.range_size import RangeShares, range_shares, weighted_endemism
-from sdm_core.indicators.region import flag_members, records_nearby, summarise_region, with_statuses
+from sdm_core.indicators.region import (
+    flag_members,
+    records_nearby,
+    summarise_outline,
+    summarise_region,
+    with_statuses,
+)
 from sdm_core.indicators.sets import (
     HELD_OUT_RULES,
     RULES,
@@ -139,6 +145,7 @@ __all__ = [
     "star_like",
     "status_shares",
     "summarise_cell",
+    "summarise_outline",
     "summarise_region",
     "threatened_share",
     "threatened_share_bounds",

@@ -20,7 +20,14 @@ from sdm_core.indicators.range_size import RangeShares, range_shares
 from sdm_core.indicators.region_numbers import invasive_share, range_indicators, region_indicators
 from sdm_core.indicators.sets import SetCounts, StoreLike, rule_options, rule_text, set_counts
 from sdm_core.indicators.summary import SPECIES_COLUMNS, RegionSummary, SpeciesGroup
-from sdm_core.regions import DEFAULT_CONTAINMENT, Region, cells_to_parents, check_containment
+from sdm_core.regions import (
+    DEFAULT_CONTAINMENT,
+    Region,
+    Selection,
+    cells_to_parents,
+    check_containment,
+    select_cells,
+)
 from sdm_core.statuses import MatchedStatuses
 
 #: Resolution of the observed records an atlas ships per species.
@@ -110,6 +117,33 @@ def summarise_region(
         status_lists=summarise_lists(statuses, sums, counts.n_cells > 0, shares, certainty, errors),
         notes=(*(region.notes if region is not None else ()), *notes),
     )
+
+
+def summarise_outline(
+    store: StoreLike,
+    region: Region,
+    rule: str = config.DEFAULT_RULE,
+    containment: str = DEFAULT_CONTAINMENT,
+    statuses: Sequence[MatchedStatuses] = (),
+    **options: Any,
+) -> tuple[Selection, RegionSummary]:
+    """The cells of an atlas that an outline holds, and everything said about them.
+
+    Raises what `regions.select_cells` and `summarise_region` raise.
+    """
+    chosen = select_cells(region, store.lonlat, store.resolution, store.cells, store.area_ha, containment)
+    summary = summarise_region(
+        store,
+        chosen.rows,
+        region=region,
+        rule=rule,
+        notes=chosen.notes,
+        hectares=chosen.hectares,
+        containment=containment,
+        statuses=statuses,
+        **options,
+    )
+    return chosen, summary
 
 
 def with_statuses(

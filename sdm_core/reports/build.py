@@ -16,7 +16,7 @@ from sdm_core.indicators import (
     benchmark_region,
     region_structure,
     rule_options,
-    summarise_region,
+    summarise_outline,
 )
 from sdm_core.observed import Records, observe_region, species_ranges
 from sdm_core.reports import card as cards
@@ -110,21 +110,8 @@ def build_report(
     rule_options(rule, options)
     regions.check_containment(containment)
     store = atlas.store
-    chosen = regions.select_cells(
-        region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
-    )
     matched = [match_statuses(file, store.species) for file in statuses]
-    summary = summarise_region(
-        store,
-        chosen.rows,
-        region=region,
-        rule=rule,
-        notes=chosen.notes,
-        hectares=chosen.hectares,
-        containment=containment,
-        statuses=matched,
-        **options,
-    )
+    chosen, summary = summarise_outline(store, region, rule, containment, matched, **options)
     moment = (created or datetime.now(UTC)).replace(microsecond=0)
     trust = assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
     found = None if records is None else observe_region(records, region, atlas.species, summary)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sdm_core import config, regions
 from sdm_core.applicability import Trust, assess_trust
 from sdm_core.errors import FlorascopeError, NoDataInRegionError, ReportError
-from sdm_core.indicators import Benchmarks, RegionSummary, benchmark_region, summarise_region
+from sdm_core.indicators import Benchmarks, RegionSummary, benchmark_region, summarise_outline
 from sdm_core.indicators.structure import MAX_SAMPLE_CELLS, sample_multi_site
 from sdm_core.reports import red_lists, text
 from sdm_core.statuses import MatchedStatuses
@@ -204,20 +204,7 @@ def read_numbers(
     Raises what `summarise_region` and `select_cells` raise.
     """
     store = atlas.store
-    chosen = regions.select_cells(
-        region, store.lonlat, store.resolution, store.cells, store.area_ha, containment
-    )
-    summary = summarise_region(
-        store,
-        chosen.rows,
-        region=region,
-        rule=rule,
-        notes=chosen.notes,
-        hectares=chosen.hectares,
-        containment=containment,
-        statuses=matched,
-        **options,
-    )
+    chosen, summary = summarise_outline(store, region, rule, containment, matched, **options)
     trust = assess_trust(store, chosen.rows, summary, atlas.card, chosen.hectares)
     stands = benchmark_region(store, chosen.rows, chosen.hectares, region, matched, outlines)
     return numbers_of(chosen.rows, summary, trust, stands)
