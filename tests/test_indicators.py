@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -247,6 +248,10 @@ def test_groups_add_up_their_members_and_say_how_many_are_not_assessed(summary, 
         100 * (present & unknown).sum() / present.sum()
     )
     assert summary.groups["protected"].unassessed_percent == 0
+    endemic = summary.groups["endemic"]
+    partly, fully = (replace(endemic, unassessed_percent=share).sentence for share in (12.0, 0.0))
+    assert partly.endswith(" are endemic; 12 % of its species have not been assessed.")
+    assert fully.endswith(" expected in the region are endemic.")
 
 
 def test_species_listed_only_in_part_do_not_count_as_protected():

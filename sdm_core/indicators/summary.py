@@ -178,7 +178,9 @@ class SpeciesGroup:
         return self.text.sentence.format(
             value=format_number(self.expected, self.text.digits),
             interval=interval_words(self.low, self.high, 0),
-            unassessed_percent=format_percent(self.unassessed_percent),
+            unassessed=f"; {format_percent(self.unassessed_percent)} % of its species have not been assessed"
+            if self.unassessed_percent > 0
+            else "",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -236,8 +236,7 @@ GROUP_TEXTS: dict[str, IndicatorText] = {
         "species",
         "Species the source of the atlas marks as endemic to its area. The expected number of the region is "
         "Σ of their highest probabilities (a lower bound, as for γ).",
-        "{value}{interval} of the species expected in the region are endemic; {unassessed_percent} % of its "
-        "species have not been assessed.",
+        "{value}{interval} of the species expected in the region are endemic{unassessed}.",
         unknown="The sources of this atlas do not say which species are endemic.",
     ),
     "protected": IndicatorText(
