@@ -19,8 +19,8 @@ def dials(found: Benchmarks) -> dict[str, Any]:
     """Columns and rows of the dials: one bar from 0 to 100 % for each measure and each set of cells."""
     first = found.of(next(iter(BENCHMARK_TEXTS)))
     return {
-        "caption": "Where the region stands: share of other cells’ area with lower values, and the distance "
-        "from their mean (distinctiveness: weighted endemism, section 12)",
+        "caption": "Where the region stands: share of other cells’ area with lower values, distance from "
+        "their mean (definitions: section 12)",
         "columns": [
             _COLUMNS[standing.against].format(place=standing.place)
             + (f" ({found.frame.source})" if standing.against == "outlines" and found.frame else "")

@@ -82,7 +82,7 @@ def _group_card(summary: RegionSummary) -> dict[str, str]:
                 "value": red_lists.share_text(numbers.threatened_share),
                 "note": _joined(
                     _ends(numbers.share_low, numbers.share_high, red_lists.share_text),
-                    f"{text.percent(numbers.unassessed_percent / 100)} are not assessed",
+                    f"{text.percent(numbers.unassessed_percent / 100)} not assessed",
                 ),
             }
     endemic = summary.groups.get("endemic")

@@ -22,7 +22,7 @@ MAX_DRAWN_CELLS = 7_000
 #: Width over height of maps of the whole width, low enough to leave the first page to the answer.
 COVER_ASPECT = (2.05, 2.5)
 #: The same where the first page has more to say: own records, a Red List, outlines to compare with.
-LOW_COVER_ASPECT = (3.0, 3.6)
+LOW_COVER_ASPECT = (3.25, 3.8)
 #: The same for maps of half the width.
 HALF_ASPECT = (1.05, 2.2)
 #: Species shown as bars.
