@@ -255,6 +255,17 @@ def test_half_widths_of_cells_follow_draws_of_the_cell(region):
             assert widths[name][cell] == pytest.approx((high - low) / 2, rel=0.1), name
 
 
+def test_ends_of_a_probability_are_those_of_one_cell_alone(region):
+    codes, _, lonlat = region
+    low, high = intervals.probability_ends(MODEL)
+    draws = intervals.draw_region(codes[[7]], [1.0], lonlat[[7]], MODEL)
+    np.testing.assert_allclose(low[codes[7]], draws.low, atol=1e-3)
+    np.testing.assert_allclose(high[codes[7]], draws.high, atol=1e-3)
+    known = PROBABILITY_OF_CODE[1:-1]
+    assert low[0] == high[0] == 0 and (low[1:-1] < known).all()
+    assert (np.diff(low) >= 0).all() and (np.diff(high) >= 0).all()
+
+
 def test_half_widths_of_the_number_of_species_follow_its_distribution(region):
     """A first-order half-width beside the whole distribution, for lists of 30 species."""
     widths = intervals.cell_half_widths(region[0][:5], MODEL)["richness"]

@@ -20,8 +20,8 @@ from sdm_core.api.tiles.layers import paint_of
 from sdm_core.colours import ramp_of, scale_for
 from sdm_core.indicators import concern_layers, map_categories, map_layers, map_texts
 from sdm_core.indicators.concern_layers import LAYERS_OF_LISTS
-from sdm_core.intervals import cell_half_widths
-from sdm_core.prediction import PredictionStore
+from sdm_core.intervals import cell_half_widths, probability_ends
+from sdm_core.prediction import PredictionStore, decode
 from tests.test_api_tiles import place_of, tile_at
 from tests.trusted_atlas import ERRORS, RED_LIST, write_trusted_atlas
 
@@ -106,8 +106,22 @@ def test_an_interval_holds_the_value_and_stays_where_values_can_be(store, red_li
     np.testing.assert_array_equal(np.isnan(high), ~known)
 
 
+def test_the_interval_of_a_species_holds_its_probability_cell_by_cell(store):
+    low, high = map_layers.species_interval(store, 3)
+    p = decode(np.asarray(store.codes)[:, 3])
+    likely = (p > 0) & (p < 1)
+    assert likely.any() and (low[likely] < p[likely]).all() and (high[~likely & (p == 0)] == 0).all()
+    table_low, table_high = probability_ends(ERRORS)
+    np.testing.assert_array_equal(high, table_high[np.asarray(store.codes)[:, 3]])
+    some = map_layers.species_interval(store, 3, [7, 2])
+    np.testing.assert_array_equal(some, [low[[7, 2]], high[[7, 2]]])
+    np.testing.assert_array_equal(low, table_low[np.asarray(store.codes)[:, 3]])
+
+
 def test_without_held_out_surveys_no_layer_has_an_interval(simulated_atlas):
     store = simulated_atlas.store
+    with pytest.raises(ValueError, match="no held-out surveys beside it"):
+        map_layers.species_interval(store, 0)
     assert not map_layers.has_interval(store, "richness")
     assert "held-out surveys" in map_layers.missing_reason(store, "richness_width")
     with pytest.raises(ValueError, match=r"no interval of 'richness'.*held-out surveys"):

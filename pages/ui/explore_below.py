@@ -84,6 +84,8 @@ def sentence(atlas: Atlas, drawn: Drawn, species_id: int, cells: MapCells) -> st
         meaning=_meaning_of_interval(atlas, base),
         **_of_lists(atlas, layer),
     )
+    if layer == "species" and drawn.intervals is not None:
+        said += " " + say("species_interval")
     if cells.resolution < atlas.store.resolution:
         note = "coarse_note" if categories is None else "coarse_note_most"
         said += " " + say(note, area=numbers.number(cells.mean_area_km2))

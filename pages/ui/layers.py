@@ -98,19 +98,23 @@ def needs_list(layer: str) -> bool:
 
 def drawn(atlas: Atlas, layer: str, species_id: int, cells: MapCells, part: str) -> Drawn:
     """A layer on the hexagons `cells`, which `part` names."""
+    from sdm_core.indicators.error_intervals import error_model_of
     from sdm_core.indicators.map_layers import PREDICTOR_LAYER, has_interval, map_categories
 
     version = atlas.key
     if layer == "species":
         values = resources.values_of(atlas.name, version, layer, species_id, part, cells)
-        return Drawn(layer, values, None, part)
+        intervals = None
+        if error_model_of(atlas.store) is not None:
+            intervals = resources.intervals_of(atlas.name, version, layer, species_id, part, cells)
+        return Drawn(layer, values, None, part, intervals)
     if needs_list(layer):
         return _drawn_of_lists(atlas, layer, cells, part)
     base = layer_base(layer)
     values = resources.values_of(atlas.name, version, layer, -1, part, cells)
     intervals = None
     if has_interval(atlas.store, base):
-        intervals = resources.intervals_of(atlas.name, version, base, part, cells)
+        intervals = resources.intervals_of(atlas.name, version, base, -1, part, cells)
     categories = map_categories(atlas.store, layer)
     if categories is not None and layer == PREDICTOR_LAYER:
         from sdm_core.applicability.predictor_words import predictor_words

@@ -180,6 +180,9 @@ EXPLORE: dict[str, str] = {
         "The interval should hold the true value in nine of ten cells; its width comes from the model's "
         "errors on held-out surveys"
     ),
+    "species_interval": (
+        "Its interval should hold the true probability in nine of ten cells, by errors on held-out surveys."
+    ),
     "meaning_kept": ", where it held the recorded number of species of {percent} of the sites",
     "grain_unknown": "a hexagon",
     "coarse_note": (

@@ -97,14 +97,17 @@ def values_of(
 
 @st.cache_resource(max_entries=24, show_spinner="Working out the intervals …")
 def intervals_of(
-    name: str, version: str, layer: str, part: str, _cells: MapCells
+    name: str, version: str, layer: str, species_id: int, part: str, _cells: MapCells
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Low and high end of the intervals of single cells, means over each hexagon of the map `part`."""
-    from sdm_core.indicators.map_layers import map_interval
+    from sdm_core.indicators.map_layers import map_interval, species_interval
 
     store = atlas_of(name, version).store
     area_ha = np.asarray(store.area_ha, dtype=np.float64)[_cells.rows]
-    low, high = map_interval(store, layer, _cells.rows)
+    if layer == "species":
+        low, high = species_interval(store, species_id, _cells.rows)
+    else:
+        low, high = map_interval(store, layer, _cells.rows)
     return hexagons.means(low, area_ha, _cells), hexagons.means(high, area_ha, _cells)
 
 

@@ -23,7 +23,7 @@ from sdm_core.indicators.error_intervals import error_model_of
 from sdm_core.indicators.map_categories import APPLICABILITY, STATUSES, predictor_kinds
 from sdm_core.indicators.map_texts import INTERVALS, MAP_LAYERS, WIDTH_LAYERS, width_of
 from sdm_core.indicators.region import flag_members
-from sdm_core.intervals import ErrorModel, cell_half_widths
+from sdm_core.intervals import ErrorModel, cell_half_widths, probability_ends
 from sdm_core.prediction.once import once_per_files, once_per_store
 from sdm_core.statuses import MatchedStatuses
 
@@ -173,6 +173,24 @@ def map_interval(
         half = half if rows is None else half[np.asarray(rows, dtype=np.int64)]
     least, most = (np.float32(end) for end in INTERVALS[name])
     return np.maximum(values - half, least), np.minimum(values + half, most)
+
+
+def species_interval(
+    store: Any, species_id: int, rows: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low and high end of the 90 % interval of a species' probability in some cells, each (n_rows,).
+
+    Raises:
+        ValueError: the atlas has no held-out surveys beside it.
+    """
+    if (model := error_model_of(store)) is None:
+        raise ValueError(
+            f"the atlas {store.name} has no held-out surveys beside it, so it knows no interval."
+        )
+    codes = np.asarray(store.species_map(species_id))
+    low, high = probability_ends(model)
+    chosen = codes if rows is None else codes[np.asarray(rows, dtype=np.int64)]
+    return low[chosen], high[chosen]
 
 
 @once_per_files

@@ -7,7 +7,7 @@ the same for the number of species of single cells, `cell_half_widths` for the m
 measures how often such intervals hold what was recorded on blocks that no part of them has seen.
 """
 
-from sdm_core.intervals.cells import cell_half_widths, richness_of_a_cell
+from sdm_core.intervals.cells import cell_half_widths, probability_ends, richness_of_a_cell
 from sdm_core.intervals.coverage import COVERED_TEXTS, coverage_on_blocks
 from sdm_core.intervals.draws import LEVEL, RegionDraws, draw_region, interval_of, number_interval
 from sdm_core.intervals.fitting import fit_error_model
@@ -24,5 +24,6 @@ __all__ = [
     "fit_error_model",
     "interval_of",
     "number_interval",
+    "probability_ends",
     "richness_of_a_cell",
 ]

@@ -67,6 +67,16 @@ def richness_of_a_cell(
     return smallest_count_reaching(0.5), smallest_count_reaching(tail), smallest_count_reaching(1.0 - tail)
 
 
+def probability_ends(model: ErrorModel) -> tuple[Floats, Floats]:
+    """Ends (256,) each of the interval of a single cell's probability, for every stored code.
+
+    Where the true probability may lie, given errors as on held-out blocks: P(present | g) for the factor g at
+    both ends of `LEVEL`. Code 0 has no width.
+    """
+    low, high = conditional_table(model.same_species[0], [-_WIDE, _WIDE])
+    return low, high
+
+
 def _histograms(codes: NDArray[np.uint8]) -> Floats:
     """How many species of each cell have each code (n_cells, 256)."""
     place = codes + 256 * np.arange(len(codes), dtype=np.int64)[:, None]
