@@ -65,6 +65,12 @@ def test_features_of_one_name_are_one_outline_and_nameless_ones_are_left_out():
     assert one.notes == ("1 polygon of 'z.geojson' without a name in the column 'code' left out.",)
 
 
+def test_a_column_that_says_the_same_of_all_names_none():
+    data = _geojson(code=["A", "B"], source=["EEA", "EEA"])
+    assert regions.name_columns(data, "z.geojson") == ("code",)
+    assert regions.read_outlines(data, "z.geojson").names == ("A", "B")
+
+
 def test_column_of_names_is_chosen_or_asked_for():
     data = _geojson(code=["A", "B"], short=["x", "y"], size=[3, 4])
     assert regions.name_columns(data, "z.geojson") == ("code", "short")

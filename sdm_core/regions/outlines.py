@@ -204,9 +204,11 @@ def _from_gdal(
 
 
 def _columns(features: Sequence[Feature]) -> tuple[list[str], list[str]]:
-    """All columns, and those that hold any text."""
+    """All columns, and those whose text tells outlines apart: where none does, those that hold any text."""
     columns = list(dict.fromkeys(name for attributes, _ in features for name in attributes))
-    return columns, [name for name in columns if any(isinstance(said.get(name), str) for said, _ in features)]
+    texts = [name for name in columns if any(isinstance(said.get(name), str) for said, _ in features)]
+    telling = [name for name in texts if len({str(said.get(name)) for said, _ in features}) > 1]
+    return columns, telling or texts
 
 
 def _name_column(features: Sequence[Feature], title: str, wanted: str | None) -> str:
@@ -229,7 +231,8 @@ def _name_column(features: Sequence[Feature], title: str, wanted: str | None) ->
             + "."
         )
     raise RegionError(
-        f"'{title}' has several columns that may name its outlines: {listed}; say which one holds the names."
+        f"'{title}' has several columns that may name its outlines: {listed}; say which one holds the names "
+        "(--name-column on the command line)."
     )
 
 
