@@ -94,7 +94,7 @@ def atlas_address(name_or_address: str | Path) -> str | Path:
 def folder_stamp(folder: Path) -> tuple:
     """Names, sizes and times of the files in an atlas folder: another stamp, and it is to be opened anew."""
     stamps = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):  # what is being written aside is hidden, and may be gone
         facts = path.stat()
         stamps.append((path.name, facts.st_size, facts.st_mtime_ns))
     return (str(folder), *stamps)

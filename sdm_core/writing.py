@@ -65,14 +65,18 @@ def written_aside(
     error: type[FlorascopeError] | None = NotWritableError,
     way_out: str = WAY_OUT,
     lasting: bool = True,
+    suffix: str | None = None,
 ) -> Iterator[Path]:
     """Name of a file or folder to write; it becomes `path` when the block ends well, and goes otherwise.
 
     The name has the suffix of `path` and a leading dot, and is another one for every writer; the folder is
     made where it is absent. lasting: flush to the disk before and after the renaming, so that a power cut
-    loses nothing. Raises `error` (see `refusals_of`), and the file that was there is then still whole.
+    loses nothing. suffix: another ending of the name, where the writer does not go by it: who lists files by
+    their ending then never meets one that is being written. Raises `error` (see `refusals_of`), and the file
+    that was there is then still whole.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    ending = path.suffix if suffix is None else suffix
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{ending}")
     with refusals_of(path, error, way_out):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -101,7 +105,7 @@ def write_whole(
 
     Arguments and errors are those of `written_aside`.
     """
-    with written_aside(path, error, way_out, lasting) as aside:
+    with written_aside(path, error, way_out, lasting, suffix="") as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 

@@ -108,3 +108,9 @@ def test_pages_open_an_atlas_anew_once_surveys_are_written_anew(
     make_stricter(folder)
     assert certain() == 0
     assert resources.open_atlas(NAME).store.version == first.store.version
+
+
+def test_a_file_that_is_being_written_beside_an_atlas_changes_nothing(folder: Path):
+    before = registry.folder_stamp(folder), registry.open_atlas(folder).key
+    (folder / ".held_out.parquet.1-abc.parquet").write_bytes(b"half a file")
+    assert (registry.folder_stamp(folder), registry.open_atlas(folder).key) == before

@@ -29,6 +29,22 @@ def test_the_name_aside_is_hidden_and_keeps_the_suffix(tmp_path: Path):
     assert (tmp_path / "map.tif").read_bytes() == b"x"
 
 
+def test_who_lists_files_by_their_ending_never_meets_one_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    met: list[str] = []
+    write_bytes = Path.write_bytes
+
+    def look(path: Path, content: bytes) -> int:
+        n_bytes = write_bytes(path, content)
+        met.extend(found.name for found in tmp_path.glob("*.json"))
+        return n_bytes
+
+    monkeypatch.setattr(Path, "write_bytes", look)
+    writing.write_whole(tmp_path / "note.json", "{}")
+    assert met == [] and [path.name for path in tmp_path.iterdir()] == ["note.json"]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_fails_in_the_block_leaves_the_old_file_and_nothing_aside(tmp_path: Path, kind: str):
     path = tmp_path / "notes.txt"

@@ -160,7 +160,7 @@ def _prune() -> None:
     for job in over[: max(0, len(over) - config.MAX_KEPT_JOBS + 1)]:
         logger.info("removing the finished job %s", job.id)
         shutil.rmtree(job.folder, ignore_errors=True)
-    for entry in (jobs_folder() / "keys").glob("*.json"):
+    for entry in (jobs_folder() / "keys").glob("[!.]*.json"):
         if not any(name in entry.read_text(encoding="utf-8") for name in _ids()):
             entry.unlink(missing_ok=True)
 

@@ -64,7 +64,7 @@ def hot_folder(folder: Path, tiles: NDArray[np.uint64]) -> Path:
 
 def finished_tiles(folder: Path) -> NDArray[np.uint64]:
     """Tiles in the cache at one resolution, uint64 ascending; none where there is no store."""
-    names = (folder / TILES_FOLDER / "done").glob("*.json")
+    names = (folder / TILES_FOLDER / "done").glob("[!.]*.json")
     return np.array(sorted(int(path.stem, 16) for path in names), dtype=np.uint64)
 
 
@@ -164,7 +164,7 @@ def used_bytes() -> int:
 def _names_in_use() -> set[tuple[Path, str]]:
     """Tiles and stores a living process works with; notes of ended ones are removed."""
     names: set[tuple[Path, str]] = set()
-    for noted in (fine_root() / "in_use").glob("*.json"):
+    for noted in (fine_root() / "in_use").glob("[!.]*.json"):
         lock = noted.with_suffix(".lock")
         if not is_locked(lock):
             noted.unlink(missing_ok=True)

@@ -41,7 +41,7 @@ class StoreFiles:
         anew. Finer cells share what lies beside their atlas.
         """
         beside = {}
-        for path in sorted(self.folder.iterdir()):
+        for path in sorted(self.folder.glob("[!.]*")):
             entry = self.meta["files"].get(path.name)
             if path.suffix in _TABLES:
                 facts = path.stat()
