@@ -206,6 +206,23 @@ def test_a_sample_of_cells_is_scaled_to_the_totals_of_all(region):
     np.testing.assert_allclose(none_seen.area, np.broadcast_to(totals, none_seen.area.shape))
 
 
+def test_a_sample_of_cells_has_the_correlations_of_all(region):
+    codes, area, lonlat = region
+    whole = intervals.draw_region(codes, area, lonlat, MODEL)
+    order = np.random.default_rng(0).permutation(len(codes))
+    found, without = [], []
+    for start in range(10):  # each cell once, ten in ten samples
+        few = order[start::10]
+        sample = codes[few], area[few], lonlat[few], MODEL
+        found.append(intervals.draw_region(*sample, fraction=0.1))
+        without.append(intervals.draw_region(*sample))
+    mean = np.mean([draws.correlation for draws in found], axis=0)[:-1]
+    np.testing.assert_allclose(mean, whole.correlation[:-1], rtol=0.25)
+    assert np.mean([draws.common for draws in found]) == pytest.approx(whole.common, rel=0.1)
+    inflated = np.mean([draws.correlation for draws in without], axis=0)[:-1]
+    assert (np.abs(mean - whole.correlation[:-1]) < np.abs(inflated - whole.correlation[:-1])).all()
+
+
 def test_the_same_region_has_the_same_draws_and_keeps_its_arguments(region):
     codes, area, lonlat = region
     before = codes.copy(), area.copy(), lonlat.copy()

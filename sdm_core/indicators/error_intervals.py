@@ -13,9 +13,10 @@ from sdm_core.indicators.sets import StoreLike, held_out_of
 from sdm_core.intervals import ErrorModel, RegionDraws, draw_region, number_interval, richness_of_a_cell
 from sdm_core.prediction import encode
 
-#: Cells that draws are made from, at most; of more, every second, third, … in the order of the atlas, which
-#: is one of neighbourhood. The totals stay those of all cells.
+#: Cells that draws are made from, at most, and codes of such cells; of more cells, every second, third, … in
+#: the order of the atlas, which is one of neighbourhood. The totals stay those of all cells.
 MAX_DRAWN_CELLS = 4_096
+MAX_DRAWN_CODES = 2**21
 
 
 def error_model_of(store: StoreLike) -> ErrorModel | None:
@@ -77,12 +78,15 @@ def errors_of_region(
     model = error_model_of(store)
     if model is None:
         return None
-    step = -(-len(rows) // MAX_DRAWN_CELLS)
+    most = max(1, min(MAX_DRAWN_CELLS, MAX_DRAWN_CODES // store.n_species))
+    step = -(-len(rows) // most)
     chosen = rows[::step]
     codes = np.asarray(store.codes[chosen])
     weights = np.asarray(hectares, dtype=np.float64)[::step]
     totals = np.asarray(sums.expected_area_km2, dtype=np.float64)
-    draws = draw_region(codes, weights, np.asarray(store.lonlat)[chosen], model, totals)
+    draws = draw_region(
+        codes, weights, np.asarray(store.lonlat)[chosen], model, totals, fraction=len(chosen) / len(rows)
+    )
     return RegionErrors(model, draws, codes, weights, encode(sums.max_probability))
 
 

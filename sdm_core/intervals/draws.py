@@ -122,6 +122,7 @@ def draw_region(
     model: ErrorModel,
     totals: ArrayLike | None = None,
     n_draws: int = N_DRAWS,
+    fraction: float = 1.0,
 ) -> RegionDraws:
     """Draws of what some cells hold.
 
@@ -132,6 +133,7 @@ def draw_region(
         model: errors, from held-out sites.
         totals: (n_species,) Σ weight · p where the cells are a sample of the region: draws are scaled to it.
         n_draws: number of draws.
+        fraction: of the region's cells that are among these.
 
     Raises:
         ErrorModelError: no cells, or shapes that do not fit.
@@ -142,7 +144,7 @@ def draw_region(
             f"Draws need codes of cells × species, with one weight and one place per cell; found "
             f"{codes.shape}, {w.shape} and {points.shape}."
         )
-    correlation, shared, common = _region_correlations(codes, w, points, model)
+    correlation, shared, common = _region_correlations(codes, w, points, model, fraction)
     curves = _areas_by_factor(codes, w, correlation)
     expected = curves @ _normal_weights()
     if totals is not None:
@@ -162,9 +164,12 @@ def draw_region(
 
 
 def _region_correlations(
-    codes: NDArray[np.uint8], weights: Floats, points: Floats, model: ErrorModel
+    codes: NDArray[np.uint8], weights: Floats, points: Floats, model: ErrorModel, fraction: float
 ) -> tuple[Floats, float, float]:
-    """ρ of each species over the cells as one; of different species without, and with, single lists."""
+    """ρ of each species over the cells as one; of different species without, and with, single lists.
+
+    Of a sample, a cell paired with itself counts by the fraction sampled, as it would among all cells.
+    """
     n_species, n_levels = codes.shape[1], len(model.scales_deg)
     numbers = [squares_of(points, side) for side in model.scales_deg]
     # squares are nested: in this order the cells of every square of every side stand together
@@ -172,10 +177,13 @@ def _region_correlations(
     total = np.zeros(n_species)
     of_species, of_all = np.zeros((n_levels, n_species)), np.zeros(n_levels)  # Σ over squares of V²
     single = 0.0  # Σ over cells of the squared total of all species
+    alone = np.zeros(n_species)  # Σ over cells of squares
     for start, stop in _whole_squares(numbers[-1][order]):
         cells = order[start:stop]
         moved, w = DENSITY_OF_CODE.take(codes[cells]), weights[cells]
         single += float(((moved.sum(axis=1) * w) ** 2).sum())
+        if fraction < 1.0:
+            alone += w**2 @ moved**2
         sums, place = moved, np.arange(len(cells))
         for level, number in enumerate(numbers):
             square = np.cumsum(np.diff(number[cells], prepend=number[cells[0]]) != 0)
@@ -188,6 +196,9 @@ def _region_correlations(
     everything = float(total.sum())
     if everything <= 0:
         return np.zeros(n_species), 0.0, 0.0
+    of_species = np.maximum(of_species - (1.0 - fraction) * alone, 0.0)
+    of_all = np.maximum(of_all - (1.0 - fraction) * single, 0.0)
+    single *= fraction
     same, other = np.append(model.same_species, 0.0), np.append(model.other_species, 0.0)
     share = np.divide(of_species, total**2, out=np.zeros_like(of_species), where=total > 0)
     correlation = (same[:-1] - same[1:]) @ share
