@@ -25,7 +25,7 @@ from sdm_core.api.caches import ByteCache
 from sdm_core.api.limits import TokenBuckets, client_of
 from sdm_core.api.refusals import ApiError
 from sdm_core.api.species_search import SpeciesNames
-from sdm_core.api.work import WorkRoom, check_in_time
+from sdm_core.api.work import WorkRoom, check_in_time, share_the_cores
 from sdm_core.errors import ConfigurationError, CorruptStoreError
 from sdm_core.prediction import decode
 from tests.make_store import NAME, SPECIES
@@ -426,6 +426,22 @@ def test_points_come_back_with_time_and_each_client_has_its_own():
 def test_who_asks_is_the_connection_unless_proxies_are_trusted(peer, told, proxies, client):
     headers = [(b"x-forwarded-for", told.encode())] if told else []
     assert client_of({"type": "http", "client": (peer, 1), "headers": headers}, proxies) == client
+
+
+def test_answers_beside_each_other_share_the_cores():
+    import sys
+
+    import threadpoolctl
+
+    before = sys.getswitchinterval()
+    try:
+        with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+            share_the_cores()
+            pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+            assert pools and all(pool["num_threads"] == 1 for pool in pools)
+            assert sys.getswitchinterval() < 0.001
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_work_is_bounded_in_number_and_time():

@@ -13,6 +13,7 @@ from sdm_core.api.context import ApiContext
 from sdm_core.api.endpoints import atlases, catalogue, regions, reports, species, tiles
 from sdm_core.api.limits import Gate
 from sdm_core.api.settings import ApiSettings
+from sdm_core.api.work import share_the_cores
 
 _DESCRIPTION = """Predicted distributions of plant species, and the diversity of any region.
 
@@ -30,6 +31,7 @@ def create_api(settings: ApiSettings | None = None) -> FastAPI:
         ConfigurationError: a setting in the environment is not a number, or too small.
     """
     settings = settings or ApiSettings.from_environment()
+    share_the_cores()
     context = ApiContext.of(settings)
     api = FastAPI(
         title="Florascope",

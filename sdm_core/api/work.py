@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import threadpoolctl
+
 from sdm_core.api.refusals import ApiError
 
 Result = TypeVar("Result")
 _RETRY_S = 5
+#: Seconds a thread may keep the interpreter while another waits: with Python's own 5 ms each of the many short
+#: steps of an answer waits so long beside other answers.
+_TURN_S = 0.0005
 
 
 _deadline = threading.local()
@@ -35,6 +41,15 @@ def _within(end: float, work: Callable[[], Result]) -> Result:
         return work()
     finally:
         del _deadline.end
+
+
+def share_the_cores() -> None:
+    """Let the threads of this process take short turns, and no matrix product threads of its own.
+
+    Answers run in threads beside each other, so that more threads inside each would only take turns.
+    """
+    sys.setswitchinterval(_TURN_S)
+    threadpoolctl.threadpool_limits(limits=1, user_api="blas")
 
 
 class WorkRoom:
