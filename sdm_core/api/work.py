@@ -16,8 +16,8 @@ from sdm_core.api.refusals import ApiError
 
 Result = TypeVar("Result")
 _RETRY_S = 5
-#: Seconds a thread may keep the interpreter while another waits: with Python's own 5 ms each of the many short
-#: steps of an answer waits so long beside other answers.
+#: Seconds a thread may keep the interpreter while another waits: with Python's own 5 ms, each of the many
+#: short steps of an answer waits so long beside other answers.
 _TURN_S = 0.0005
 
 
